@@ -1,0 +1,43 @@
+/** The `tidegate` command. One line per command; each file registers its own. */
+import { createRequire } from "node:module";
+import { Command } from "commander";
+import { registerExplain } from "./explain.ts";
+import { registerGateway } from "./gateway.ts";
+import { registerValidate } from "./validate.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+/** For people: 0 is done, 1 is "no", 2 is a mistake in the command line. */
+const USAGE = 2;
+
+const program = new Command()
+  .name("tidegate")
+  .description("A unit-level multi-region traffic gateway: each request goes to the unit that owns its user.")
+  .version(version)
+  .showSuggestionAfterError()
+  .showHelpAfterError("(--help shows the commands and examples)")
+  .addHelpText(
+    "after",
+    `
+Begin here:
+  tidegate validate configs/demo                                  check a directory of YAML
+  tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
+  tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
+
+A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
+gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
+Each command has its own --help.`,
+  );
+
+registerValidate(program);
+registerExplain(program);
+registerGateway(program);
+
+// commander ends with 1 for a wrong command line, which here means "no" and not "what?".
+exitWith(program);
+await program.parseAsync();
+
+function exitWith(command: Command): void {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE));
+  for (const child of command.commands) exitWith(child);
+}

@@ -1,0 +1,91 @@
+/** The admin port: health, metrics and explanations, for people and probes, apart from traffic. */
+import Fastify, { type FastifyInstance } from "fastify";
+import { explain } from "../model/explain.ts";
+import { hostOf } from "../model/request-target.ts";
+import type { Health } from "../model/decide.ts";
+import type { Table } from "../model/table.ts";
+
+export interface AdminView {
+  readonly table: Table;
+  readonly health: Health;
+  /** Why the gateway should not be sent traffic; undefined when it may. */
+  readonly notReady: string | undefined;
+  /** Threads that serve. */
+  readonly alive: number;
+  metricsText(): Promise<string>;
+  status(): object;
+  replaceThread(thread: number): boolean;
+}
+
+export function buildAdmin(view: AdminView): FastifyInstance {
+  const admin = Fastify({ logger: false, requestTimeout: 5_000, connectionTimeout: 10_000 });
+
+  admin.get("/healthz", (_request, reply) => {
+    reply
+      .code(view.alive > 0 ? 200 : 503)
+      .type("text/plain")
+      .send(view.alive > 0 ? "ok\n" : "no thread serves\n");
+  });
+  admin.get("/readyz", (_request, reply) => {
+    const reason = view.notReady;
+    reply
+      .code(reason === undefined ? 200 : 503)
+      .type("text/plain")
+      .send(`${reason ?? "ready"}\n`);
+  });
+  admin.get("/metrics", async (_request, reply) => {
+    const text = await view.metricsText();
+    return reply.type("text/plain; version=0.0.4; charset=utf-8").send(text);
+  });
+  admin.get("/status", () => view.status());
+
+  admin.get<{ Querystring: Record<string, string | string[]> }>("/explain", (request, reply) => {
+    const asked = explainRequest(request.query);
+    if (typeof asked === "string") {
+      return reply
+        .code(400)
+        .type("application/problem+json")
+        .send({ type: "urn:tidegate:problem:bad-request", title: asked, status: 400 });
+    }
+    return explain(view.table, view.health, asked);
+  });
+
+  admin.post<{ Params: { thread: string } }>("/threads/:thread/replace", (request, reply) => {
+    // A page in a browser on this machine must not be able to ask for it.
+    if (request.headers.origin !== undefined)
+      return reply.code(403).send({ title: "not from a browser", status: 403 });
+    const thread = Number(request.params.thread);
+    if (!Number.isInteger(thread) || !view.replaceThread(thread)) {
+      return reply.code(404).send({ title: `there is no thread ${request.params.thread}`, status: 404 });
+    }
+    return reply.code(202).send({ replaced: thread });
+  });
+  return admin;
+}
+
+/** `?method=GET&url=/cart/1%3Fuid%3D42&host=shop.test&header=x-user-id:42` → a request, or what is wrong with it. */
+function explainRequest(query: Record<string, string | string[]>) {
+  const one = (name: string): string | undefined => {
+    const value = query[name];
+    return Array.isArray(value) ? value[0] : value;
+  };
+  const url = one("url") ?? one("path");
+  if (url === undefined || !url.startsWith("/"))
+    return "url is missing: /explain?method=GET&url=/cart/1%3Fuid%3D42";
+  const headers: string[] = [];
+  const given = query.header;
+  for (const field of given === undefined ? [] : Array.isArray(given) ? given : [given]) {
+    const colon = field.indexOf(":");
+    if (colon < 1) return `header ${JSON.stringify(field)} is not "name: value"`;
+    headers.push(field.slice(0, colon).trim(), field.slice(colon + 1).trim());
+  }
+  const mark = url.indexOf("?");
+  return {
+    method: (one("method") ?? "GET").toUpperCase(),
+    host: hostOf(one("host") ?? "") ?? "",
+    path: mark === -1 ? url : url.slice(0, mark),
+    query: mark === -1 ? "" : url.slice(mark + 1),
+    headers,
+    client: one("client") ?? "127.0.0.1",
+  };
+}

@@ -1,0 +1,61 @@
+/** The third step: whether what was decided may go on. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
+import type { Core } from "./core.ts";
+import type { Identity } from "./identify.ts";
+import { answer } from "./refuse.ts";
+import type { RefusalType } from "./refusal.ts";
+
+const TYPES: Readonly<Record<RefusalCause, RefusalType>> = {
+  "no-route": "no-route",
+  "no-key": "no-partition-key",
+  "contradictory-key": "contradictory-partition-key",
+  "no-pool": "no-pool",
+};
+
+/** @returns undefined when the request was refused, and answered. */
+export function admit(
+  core: Core,
+  decision: Decision | Refusal,
+  identity: Identity,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Decision | undefined {
+  if (decision.refused) {
+    const { route, cause } = decision;
+    const type = TYPES[cause];
+    const status = answer(core, request, response, type, detailOf(decision, identity), route?.spec.fallback);
+    if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${type}"`);
+    else
+      core.metrics.request(
+        route,
+        undefined,
+        "stable",
+        status,
+        (core.clock.now() - identity.startedAt) / 1000,
+      );
+    return undefined;
+  }
+  const { maxBody } = decision.route.spec;
+  const declared = identity.head.contentLength;
+  if (maxBody > 0 && declared !== undefined && declared > maxBody) {
+    const status = answer(core, request, response, "body-too-large", `the route takes ${maxBody} bytes`);
+    core.metrics.request(decision.route, undefined, "stable", status, 0);
+    return undefined;
+  }
+  return decision;
+}
+
+function detailOf(refusal: Refusal, identity: Identity): string {
+  switch (refusal.cause) {
+    case "no-route":
+      return `no route for ${identity.method} on this host and path`;
+    case "no-key":
+    case "contradictory-key": {
+      const where = refusal.route?.key.map((k) => `${k.from} ${k.name}`).join(", ");
+      return `route ${refusal.route?.name} takes the user from ${where}`;
+    }
+    case "no-pool":
+      return `service ${refusal.route?.service.name} has no pool there`;
+  }
+}

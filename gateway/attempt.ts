@@ -1,0 +1,182 @@
+/**
+ * One try at one endpoint: undici's handler, which tells its exchange what happens and nothing once it is over.
+ */
+import type { Duplex } from "node:stream";
+import type { Dispatcher } from "undici";
+import type { IncomingHttpHeaders } from "undici/types/header.js";
+import type { Endpoint } from "../model/table.ts";
+import type { Outcome } from "./breaker.ts";
+import type { Core } from "./core.ts";
+import type { Connection, EndpointConnections } from "./upstream.ts";
+
+/** Why an attempt failed; the first three are also words of `retry.on`. */
+export type AttemptFailure = "refused" | "reset" | "timeout" | "malformed" | "invalid";
+
+/** What an attempt tells. */
+export interface AttemptListener {
+  onSent(attempt: Attempt): void;
+  onInformational(status: number, headers: IncomingHttpHeaders): void;
+  onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void;
+  onData(attempt: Attempt, chunk: Buffer): void;
+  onEnd(attempt: Attempt, trailers: IncomingHttpHeaders): void;
+  onUpgrade(attempt: Attempt, headers: IncomingHttpHeaders, socket: Duplex): void;
+  onFailure(attempt: Attempt, failure: AttemptFailure, detail: string): void;
+}
+
+/** An answer that is thrown away for a retry is read up to here, so that its connection can be used again. */
+const MOST_DISCARDED = 65_536;
+
+const ABORTED = new Error("aborted");
+
+export class Attempt implements Dispatcher.DispatchHandler {
+  readonly endpoint: Endpoint;
+  controller: Dispatcher.DispatchController | undefined = undefined;
+  readonly #core: Core;
+  readonly #unitRow: number;
+  readonly #connections: EndpointConnections;
+  readonly #connection: Connection;
+  #settleBreaker: ((outcome: Outcome) => void) | undefined;
+  /** Undefined once the attempt is over. */
+  #listener: AttemptListener | undefined;
+  #discarded = -1;
+
+  constructor(
+    core: Core,
+    endpoint: Endpoint,
+    unitRow: number,
+    settleBreaker: ((outcome: Outcome) => void) | undefined,
+    listener: AttemptListener,
+  ) {
+    this.endpoint = endpoint;
+    this.#core = core;
+    this.#unitRow = unitRow;
+    this.#listener = listener;
+    this.#settleBreaker = settleBreaker;
+    core.inflight.begin(endpoint.id, unitRow);
+    this.#connections = core.upstreams.of(endpoint);
+    this.#connection = this.#connections.take();
+  }
+
+  /** The request has begun to go out: a server may have seen it. */
+  get sent(): boolean {
+    return this.controller !== undefined;
+  }
+
+  get servername(): string {
+    return this.#connections.servername;
+  }
+
+  dispatch(options: Dispatcher.DispatchOptions): void {
+    this.#connection.client.dispatch(options, this);
+  }
+
+  /** Ends the attempt from our side. The connection is closed: what is under way on it is nobody's. */
+  abort(outcome: Outcome): void {
+    if (this.#over(outcome)) this.#close();
+  }
+
+  /** The answer is not wanted (a retry follows): read a little to keep the connection, then forget it. */
+  discard(outcome: Outcome): void {
+    if (this.#over(outcome)) this.#discarded = 0;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.#listener === undefined) controller.abort(ABORTED);
+    else this.#listener.onSent(this);
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    message?: string,
+  ): void {
+    if (this.#listener === undefined) return;
+    if (status < 200) this.#listener.onInformational(status, headers);
+    else this.#listener.onHead(this, status, headers, message ?? "");
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#listener !== undefined) {
+      this.#listener.onData(this, chunk);
+    } else if (this.#discarded >= 0) {
+      this.#discarded += chunk.length;
+      if (this.#discarded > MOST_DISCARDED) this.#close();
+    }
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    this.#connections.give(this.#connection);
+    this.#listener?.onEnd(this, trailers);
+  }
+
+  onRequestUpgrade(
+    _controller: Dispatcher.DispatchController,
+    _status: number,
+    headers: IncomingHttpHeaders,
+    socket: Duplex,
+  ): void {
+    // The socket is no longer undici's; its client has nothing left.
+    void this.#connection.client.destroy();
+    if (this.#listener === undefined) socket.destroy();
+    else this.#listener.onUpgrade(this, headers, socket);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    const failure = failureOf(error, this.sent);
+    if (this.#over(failure === "invalid" ? "neutral" : "failure")) void this.#connection.client.destroy();
+    listener.onFailure(this, failure, messageOf(error));
+  }
+
+  /** The unit agreed to a tunnel: that was its success. The place is held until the tunnel ends. */
+  upgraded(): void {
+    this.#settleBreaker?.("success");
+    this.#settleBreaker = undefined;
+  }
+
+  /** The answer came whole. */
+  finish(outcome: Outcome): void {
+    this.#over(outcome);
+  }
+
+  /** Gives back what the attempt held. False when that was done before. */
+  #over(outcome: Outcome): boolean {
+    if (this.#listener === undefined) return false;
+    this.#listener = undefined;
+    this.#core.inflight.end(this.endpoint.id, this.#unitRow);
+    this.#settleBreaker?.(outcome);
+    this.#core.queues.wake(this.#unitRow);
+    return true;
+  }
+
+  #close(): void {
+    this.#discarded = -1;
+    if (this.controller === undefined) void this.#connection.client.destroy(ABORTED);
+    else this.controller.abort(ABORTED);
+    // undici would go on with a client whose socket is gone; a new one is simpler to reason about.
+    void this.#connection.client.destroy(ABORTED);
+  }
+}
+
+function failureOf(error: Error & { code?: string }, sent: boolean): AttemptFailure {
+  const code = error.code ?? "";
+  if (code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED") return "invalid";
+  if (code === "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH") return "invalid";
+  if (!sent) return "refused";
+  if (
+    code.startsWith("HPE_") ||
+    code === "UND_ERR_HEADERS_OVERFLOW" ||
+    code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"
+  ) {
+    return "malformed";
+  }
+  return "reset";
+}
+
+function messageOf(error: Error & { code?: string; errors?: readonly Error[] }): string {
+  // Dual-stack connects fail with an AggregateError that has no message of its own.
+  return error.message || error.errors?.[0]?.message || error.code || error.name;
+}

@@ -1,0 +1,127 @@
+/** What one traffic thread hands to every exchange: its parts, made once. */
+import type { Clock, Random } from "../model/clock.ts";
+import type { GatewaySettings } from "../model/gateway-settings.ts";
+import type { CompiledRoute, CompiledUnit, Endpoint, Table } from "../model/table.ts";
+import type { AccessLog } from "./access-log.ts";
+import { Breakers } from "./breaker.ts";
+import { Deadlines } from "./deadlines.ts";
+import { InflightCounter, type LiveState } from "./live-state.ts";
+import { ThreadMetrics } from "./metrics.ts";
+import { TrustedNetworks } from "./peer.ts";
+import { Picker } from "./pick.ts";
+import { RetryBudget } from "./retry-budget.ts";
+import { type Snapshot, tableOf } from "./snapshot.ts";
+import { UnitQueues } from "./unit-queue.ts";
+import { Upstreams } from "./upstream.ts";
+
+export interface CoreOptions {
+  readonly clock: Clock;
+  /** Milliseconds since 1970, for logs alone. */
+  readonly wallClock: () => number;
+  readonly random: Random;
+  readonly live: LiveState;
+  readonly thread: number;
+  readonly threads: number;
+  readonly accessLog: AccessLog;
+  /** Tells the main thread that real traffic finds an endpoint failing: its row, and failures in a row. */
+  readonly onSuspect: (row: number, failures: number) => void;
+}
+
+export class Core {
+  readonly clock: Clock;
+  readonly wallClock: () => number;
+  readonly random: Random;
+  readonly live: LiveState;
+  readonly inflight: InflightCounter;
+  readonly deadlines: Deadlines;
+  readonly picker: Picker;
+  readonly metrics = new ThreadMetrics();
+  readonly breakers = new Breakers();
+  readonly queues = new UnitQueues();
+  readonly accessLog: AccessLog;
+  readonly upstreams: Upstreams;
+  readonly #threads: number;
+  readonly #onSuspect: CoreOptions["onSuspect"];
+  readonly #budgets = new Map<string, RetryBudget>();
+  /** Weak, because a table's units live as long as a request that began with it. */
+  readonly #unitRows = new WeakMap<CompiledUnit, number>();
+  #table: Table;
+  #settings: GatewaySettings;
+  networks: TrustedNetworks;
+  revision: number;
+  /** The gateway is stopping: connections are closed politely after their next answer. */
+  lameDuck = false;
+
+  constructor(options: CoreOptions, snapshot: Snapshot) {
+    this.clock = options.clock;
+    this.wallClock = options.wallClock;
+    this.random = options.random;
+    this.live = options.live;
+    this.accessLog = options.accessLog;
+    this.#threads = options.threads;
+    this.#onSuspect = options.onSuspect;
+    this.inflight = new InflightCounter(options.live, options.thread);
+    this.deadlines = new Deadlines(options.clock);
+    this.picker = new Picker(options.live, options.clock, options.random);
+    this.#settings = snapshot.config.gateway;
+    this.upstreams = new Upstreams(this.#settings.client.maxHeader);
+    this.networks = new TrustedNetworks(this.#settings.trust);
+    this.revision = snapshot.revision;
+    this.#table = this.#install(tableOf(snapshot), snapshot);
+  }
+
+  /** The current table. A request reads it once and keeps it. */
+  get table(): Table {
+    return this.#table;
+  }
+
+  get settings(): GatewaySettings {
+    return this.#settings;
+  }
+
+  /** Compiles aside, then swaps whole; live state stays. */
+  swap(snapshot: Snapshot): void {
+    const table = tableOf(snapshot);
+    this.#settings = snapshot.config.gateway;
+    this.networks = new TrustedNetworks(this.#settings.trust);
+    this.revision = snapshot.revision;
+    this.#table = this.#install(table, snapshot);
+  }
+
+  #install(table: Table, snapshot: Snapshot): Table {
+    for (const unit of table.units) this.#unitRows.set(unit, snapshot.rows.units.get(unit.name)!);
+    this.breakers.swap(table.routes);
+    this.upstreams.keepOnly(new Set(snapshot.rows.endpoints.values()));
+    const names = new Set(table.routes.map((r) => r.name));
+    for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
+    this.accessLog.setSample(snapshot.config.gateway.accessLog.sample);
+    return table;
+  }
+
+  budget(route: CompiledRoute): RetryBudget {
+    let budget = this.#budgets.get(route.name);
+    if (budget === undefined) {
+      budget = new RetryBudget(this.clock, this.#threads);
+      this.#budgets.set(route.name, budget);
+    }
+    return budget;
+  }
+
+  /** Row of live state of a unit. Units keep their row as long as a table names them. */
+  unitRow(unit: CompiledUnit): number {
+    return this.#unitRows.get(unit)!;
+  }
+
+  /** Real traffic had an answer below 500 from the endpoint. */
+  endpointServed(endpoint: Endpoint): void {
+    if (this.live.failures[endpoint.id] !== 0) Atomics.store(this.live.failures, endpoint.id, 0);
+  }
+
+  /** Real traffic failed at the endpoint: refused, reset, timed out, malformed, or 5xx. */
+  endpointFailed(endpoint: Endpoint): void {
+    const failures = Atomics.add(this.live.failures, endpoint.id, 1) + 1;
+    const threshold = endpoint.pool.service.spec.outlier.consecutive;
+    if (failures === 1 || (threshold > 0 && failures % threshold === 0))
+      this.#onSuspect(endpoint.id, failures);
+  }
+}

@@ -1,0 +1,131 @@
+/** All threads' counts, kept for as long as the gateway runs, and their text for Prometheus. */
+import { DURATION_BUCKETS, type MetricsDelta } from "./metrics.ts";
+
+/** Series beyond this are counted under the route `_other`, so that no configuration can fill the memory. */
+const MOST_SERIES = 50_000;
+
+interface Help {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly text: string;
+}
+
+const HELP: Readonly<Record<string, Help>> = {
+  tidegate_requests_total: {
+    type: "counter",
+    text: "Requests answered, by route, unit, version and status.",
+  },
+  tidegate_request_duration_seconds: {
+    type: "histogram",
+    text: "Time from the request's header to the answer's end.",
+  },
+  tidegate_attempts_total: { type: "counter", text: "Attempts at units, by outcome." },
+  tidegate_failovers_total: { type: "counter", text: "Requests answered by another unit than their own." },
+  tidegate_refused_total: { type: "counter", text: "Requests refused before a route was found, by cause." },
+  tidegate_client_errors_total: { type: "counter", text: "Bytes from clients that were not HTTP, by cause." },
+  tidegate_connections_refused_total: { type: "counter", text: "Client connections beyond the bound." },
+  tidegate_retry_budget_exhausted_total: { type: "counter", text: "Retries that the budget forbade." },
+  tidegate_ejections_total: {
+    type: "counter",
+    text: "Endpoints put aside because real traffic failed there.",
+  },
+  tidegate_access_log_dropped_total: {
+    type: "counter",
+    text: "Access records dropped because the log was behind.",
+  },
+  tidegate_thread_restarts_total: { type: "counter", text: "Traffic threads that died and were replaced." },
+  tidegate_config_refused_total: {
+    type: "counter",
+    text: "Configurations that were invalid and not applied.",
+  },
+  tidegate_unit_healthy: { type: "gauge", text: "1 while every pool of the unit has a usable endpoint." },
+  tidegate_endpoint_healthy: { type: "gauge", text: "1 while the endpoint may be used." },
+  tidegate_breaker_state: { type: "gauge", text: "0 closed, 1 half-open, 2 open; the worst of all threads." },
+  tidegate_snapshot_revision: { type: "gauge", text: "Revision that the slowest thread serves." },
+  tidegate_upstream_inflight: { type: "gauge", text: "Requests under way, by unit." },
+  tidegate_client_connections: { type: "gauge", text: "Client connections open." },
+};
+
+export type Gauges = ReadonlyMap<string, readonly (readonly [labels: string, value: number])[]>;
+
+export class MetricsRegistry {
+  readonly #counters = new Map<string, Map<string, number>>();
+  readonly #histograms = new Map<string, { buckets: number[]; sum: number }>();
+  #series = 0;
+
+  add(delta: MetricsDelta): void {
+    for (const [route, unit, version, code, n] of delta.requests) {
+      this.count(
+        "tidegate_requests_total",
+        `route="${route}",unit="${unit}",version="${version}",code="${code}"`,
+        n,
+      );
+    }
+    for (const [route, unit, buckets, sum] of delta.durations) this.#observe(route, unit, buckets, sum);
+    for (const [name, labels, n] of delta.counters) this.count(name, labels, n);
+  }
+
+  count(name: string, labels: string, n = 1): void {
+    let series = this.#counters.get(name);
+    if (series === undefined) {
+      series = new Map();
+      this.#counters.set(name, series);
+    }
+    const key = series.has(labels) || this.#room() ? labels : 'route="_other"';
+    series.set(key, (series.get(key) ?? 0) + n);
+  }
+
+  #room(): boolean {
+    if (this.#series >= MOST_SERIES) return false;
+    this.#series++;
+    return true;
+  }
+
+  #observe(route: string, unit: string, buckets: readonly number[], sum: number): void {
+    let key = `route="${route}",unit="${unit}"`;
+    let histogram = this.#histograms.get(key);
+    if (histogram === undefined && !this.#room()) {
+      key = 'route="_other"';
+      histogram = this.#histograms.get(key);
+    }
+    if (histogram === undefined) {
+      histogram = { buckets: new Array(DURATION_BUCKETS.length + 1).fill(0), sum: 0 };
+      this.#histograms.set(key, histogram);
+    }
+    for (let i = 0; i < buckets.length; i++) histogram.buckets[i]! += buckets[i]!;
+    histogram.sum += sum;
+  }
+
+  /** Prometheus text format 0.0.4. */
+  text(gauges: Gauges): string {
+    const lines: string[] = [];
+    for (const [name, series] of this.#counters) {
+      header(lines, name);
+      for (const [labels, n] of series) lines.push(sample(name, labels, n));
+    }
+    header(lines, "tidegate_request_duration_seconds");
+    for (const [labels, { buckets, sum }] of this.#histograms) {
+      let total = 0;
+      buckets.forEach((n, i) => {
+        total += n;
+        const le = i < DURATION_BUCKETS.length ? `${DURATION_BUCKETS[i]}` : "+Inf";
+        lines.push(`tidegate_request_duration_seconds_bucket{${labels},le="${le}"} ${total}`);
+      });
+      lines.push(sample("tidegate_request_duration_seconds_sum", labels, sum));
+      lines.push(sample("tidegate_request_duration_seconds_count", labels, total));
+    }
+    for (const [name, series] of gauges) {
+      header(lines, name);
+      for (const [labels, value] of series) lines.push(sample(name, labels, value));
+    }
+    return `${lines.join("\n")}\n`;
+  }
+}
+
+function header(lines: string[], name: string): void {
+  const help = HELP[name];
+  if (help !== undefined) lines.push(`# HELP ${name} ${help.text}`, `# TYPE ${name} ${help.type}`);
+}
+
+function sample(name: string, labels: string, value: number): string {
+  return labels === "" ? `${name} ${value}` : `${name}{${labels}} ${value}`;
+}

@@ -1,0 +1,338 @@
+/** The main thread's part of a gateway: configuration, health, threads, metrics, admin port, and the way to stop. */
+import { readFileSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { createSecureContext } from "node:tls";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { readConfigDir } from "../host/config-dir.ts";
+import { FileWatch } from "../host/file-watch.ts";
+import type { Clock, Random } from "../model/clock.ts";
+import type { Config } from "../model/config.ts";
+import { healthWord } from "../model/explain.ts";
+import { formatProblem, type Problem } from "../model/problem.ts";
+import type { Table } from "../model/table.ts";
+import { type AdminView, buildAdmin } from "./admin.ts";
+import { type Gauges, MetricsRegistry } from "./exposition.ts";
+import { HealthMonitor } from "./health.ts";
+import { probe } from "./health-check.ts";
+import { type LiveState, liveState } from "./live-state.ts";
+import { RowRegistry } from "./rows.ts";
+import type { TlsOptions } from "./server.ts";
+import { type Snapshot, tableOf } from "./snapshot.ts";
+import { Threads } from "./threads.ts";
+
+export interface GatewayOptions {
+  readonly configDir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly adminHost: string;
+  readonly adminPort: number;
+  readonly threads: number;
+  readonly region: string | undefined;
+  /** `off`, `-` or a file. */
+  readonly accessLog: string;
+  readonly tlsPort: number | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Milliseconds that a stopping gateway still accepts. */
+  readonly lameDuck: number;
+  /** Milliseconds that requests under way may then take. */
+  readonly grace: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** The configuration is invalid, and there is none to serve on with. */
+export class InvalidConfig extends Error {
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join("\n"));
+    this.problems = problems;
+  }
+}
+
+export class Gateway implements AdminView {
+  readonly #options: GatewayOptions;
+  readonly #log: Logger;
+  readonly #live: LiveState;
+  readonly #rows = new RowRegistry();
+  readonly #registry = new MetricsRegistry();
+  readonly #health: HealthMonitor;
+  readonly #threads: Threads;
+  readonly #configWatch: FileWatch;
+  readonly #tlsWatch: FileWatch;
+  readonly #admin: FastifyInstance;
+  readonly #breakers = new Map<number, readonly (readonly [string, string, number])[]>();
+  #snapshot: Snapshot;
+  #table: Table;
+  #configError: string | undefined;
+  #stopping = false;
+
+  /** @throws InvalidConfig · Error when a certificate cannot be read */
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#live = liveState(options.threads);
+    const { config, problems, files } = readConfigDir(options.configDir);
+    if (config === undefined) throw new InvalidConfig(problems);
+    for (const problem of problems)
+      this.#log.warn({ problem: formatProblem(problem) }, "configuration warning");
+    this.#snapshot = this.#snapshotOf(config, 1);
+    this.#table = tableOf(this.#snapshot);
+    this.#health = new HealthMonitor(this.#live, options.clock, options.random, probe, {
+      onChange: (endpoint, change, reason) => {
+        const { service, unit, version } = endpoint.pool;
+        const where = { service: service.name, unit: unit.name, version, endpoint: endpoint.origin, reason };
+        if (change === "ejected") {
+          this.#registry.count("tidegate_ejections_total", `unit="${unit.name}",service="${service.name}"`);
+        }
+        if (change === "up" || change === "returned") this.#log.info(where, `endpoint ${change}`);
+        else this.#log.warn(where, `endpoint ${change}`);
+      },
+    });
+    this.#threads = new Threads(
+      {
+        count: options.threads,
+        live: this.#live,
+        host: options.host,
+        port: options.port,
+        tlsPort: options.tlsPort,
+        accessLog: options.accessLog,
+        onMetrics: (thread, message) => {
+          this.#registry.add(message.delta);
+          this.#breakers.set(thread, message.breakers);
+          if (message.accessLogDropped > 0) {
+            this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
+          }
+        },
+        onSuspect: (row, failures) => this.#health.suspect(row, failures),
+        onDeath: (thread, reason) => {
+          this.#registry.count("tidegate_thread_restarts_total", "");
+          this.#breakers.delete(thread);
+          this.#log.error({ thread, reason }, "a traffic thread died and is replaced");
+        },
+      },
+      this.#snapshot,
+      this.#readTls(),
+    );
+    this.#configWatch = new FileWatch(() => this.reload());
+    this.#configWatch.follow(this.#absolute(files));
+    this.#tlsWatch = new FileWatch(() => this.#reloadTls());
+    this.#admin = buildAdmin(this);
+  }
+
+  /** @throws when a port is taken */
+  async start(): Promise<void> {
+    await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
+    this.#health.install(this.#table);
+    await this.#threads.start();
+    if (this.#options.tlsCert !== undefined && this.#options.tlsKey !== undefined) {
+      this.#tlsWatch.follow([this.#options.tlsCert, this.#options.tlsKey]);
+    }
+  }
+
+  get port(): number | undefined {
+    return this.#threads.port;
+  }
+  get tlsPort(): number | undefined {
+    return this.#threads.tlsPort;
+  }
+  get adminPort(): number {
+    const address = this.#admin.server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Reads the files again: a valid configuration is swapped in whole, an invalid one is refused and said loudly. */
+  reload(): void {
+    const { config, problems, files } = readConfigDir(this.#options.configDir);
+    this.#configWatch.follow(this.#absolute(files));
+    if (config === undefined) {
+      this.#refuseConfig(problems.filter((p) => p.severity === "error").map(formatProblem));
+      return;
+    }
+    for (const problem of problems)
+      this.#log.warn({ problem: formatProblem(problem) }, "configuration warning");
+    try {
+      this.#snapshot = this.#snapshotOf(config, this.#snapshot.revision + 1);
+      this.#table = tableOf(this.#snapshot);
+    } catch (error) {
+      this.#refuseConfig([(error as Error).message]);
+      return;
+    }
+    this.#configError = undefined;
+    this.#health.install(this.#table);
+    this.#threads.publish(this.#snapshot);
+    this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
+  }
+
+  #refuseConfig(problems: readonly string[]): void {
+    this.#configError = problems.join("\n");
+    this.#registry.count("tidegate_config_refused_total", "");
+    for (const problem of problems) this.#log.error({ problem }, "configuration refused");
+    this.#log.error(
+      { revision: this.#snapshot.revision, problems: problems.length },
+      "the old configuration serves on; fix the files, they are read again when they change",
+    );
+  }
+
+  #snapshotOf(config: Config, revision: number): Snapshot {
+    const { rows, freshEndpoints } = this.#rows.assign(config);
+    for (const row of freshEndpoints) {
+      this.#live.endpoints[row] = 0;
+      this.#live.failures[row] = 0;
+      this.#live.warmingSince[row] = 0;
+    }
+    return { revision, config, rows, region: this.#options.region };
+  }
+
+  #absolute(files: readonly string[]): string[] {
+    const { configDir } = this.#options;
+    return files.map((file) => (isAbsolute(file) ? file : resolve(join(configDir, file))));
+  }
+
+  #readTls(): TlsOptions | undefined {
+    const { tlsCert, tlsKey } = this.#options;
+    if (tlsCert === undefined || tlsKey === undefined) return undefined;
+    return { cert: readFileSync(tlsCert, "utf8"), key: readFileSync(tlsKey, "utf8") };
+  }
+
+  #reloadTls(): void {
+    try {
+      const tls = this.#readTls();
+      if (tls === undefined) return;
+      checkTls(tls);
+      this.#threads.reloadTls(tls);
+      this.#log.info("certificate reloaded");
+    } catch (error) {
+      this.#log.error(
+        { reason: (error as Error).message },
+        "the new certificate is refused; the old one serves on",
+      );
+    }
+  }
+
+  /** Lame duck, then drain, then the end. @returns requests that were cut off */
+  async stop(): Promise<number> {
+    this.#stopping = true;
+    this.#configWatch.stop();
+    this.#tlsWatch.stop();
+    this.#threads.lameDuck();
+    this.#log.info({ milliseconds: this.#options.lameDuck }, "stopping: not ready, still serving");
+    await new Promise((done) => setTimeout(done, this.#options.lameDuck));
+    this.#log.info(
+      { milliseconds: this.#options.grace },
+      "stopping: no new connections, finishing what is under way",
+    );
+    const cutOff = await this.#threads.drain(this.#options.grace);
+    this.#health.stop();
+    await this.#admin.close();
+    return cutOff;
+  }
+
+  // --- what the admin port shows ---
+
+  get table(): Table {
+    return this.#table;
+  }
+  get health(): LiveState {
+    return this.#live;
+  }
+  get alive(): number {
+    return this.#threads.readyCount;
+  }
+  get notReady(): string | undefined {
+    if (this.#stopping) return "stopping";
+    return this.alive === 0 ? "no thread serves yet" : undefined;
+  }
+
+  replaceThread(thread: number): boolean {
+    return this.#threads.replace(thread);
+  }
+
+  status(): object {
+    return {
+      fleet: this.#table.fleet.name,
+      revision: this.#snapshot.revision,
+      servedRevision: this.#threads.revision,
+      configError: this.#configError ?? null,
+      ready: this.notReady === undefined,
+      threads: this.alive,
+      units: this.#table.units.map((unit) => ({
+        unit: unit.name,
+        region: unit.spec.region,
+        healthy: this.#isUnitHealthy(unit.index),
+        inflight: this.#live.unitInflight[this.#snapshot.rows.units.get(unit.name)!],
+      })),
+      endpoints: [...this.#endpoints()].map((e) => ({
+        service: e.pool.service.name,
+        unit: e.pool.unit.name,
+        version: e.pool.version,
+        endpoint: e.origin,
+        health: healthWord(this.#live.endpoints[e.id]!),
+        inflight: this.#live.inflight[e.id],
+      })),
+    };
+  }
+
+  async metricsText(): Promise<string> {
+    await this.#threads.collect(500);
+    return this.#registry.text(this.#gauges());
+  }
+
+  #gauges(): Gauges {
+    const { units } = this.#snapshot.rows;
+    const breakers = new Map<string, number>();
+    for (const states of this.#breakers.values()) {
+      for (const [service, unit, state] of states) {
+        const labels = `unit="${unit}",service="${service}"`;
+        breakers.set(labels, Math.max(state, breakers.get(labels) ?? 0));
+      }
+    }
+    return new Map<string, [string, number][]>([
+      [
+        "tidegate_unit_healthy",
+        this.#table.units.map((u) => [`unit="${u.name}"`, this.#isUnitHealthy(u.index) ? 1 : 0]),
+      ],
+      [
+        "tidegate_endpoint_healthy",
+        [...this.#endpoints()].map((e) => [
+          `service="${e.pool.service.name}",unit="${e.pool.unit.name}",version="${e.pool.version}",endpoint="${e.origin}"`,
+          this.#live.endpoints[e.id] === 0 ? 1 : 0,
+        ]),
+      ],
+      ["tidegate_breaker_state", [...breakers]],
+      ["tidegate_snapshot_revision", [["", this.#threads.revision]]],
+      [
+        "tidegate_upstream_inflight",
+        this.#table.units.map((u) => [`unit="${u.name}"`, this.#live.unitInflight[units.get(u.name)!]!]),
+      ],
+      ["tidegate_client_connections", [["", this.#live.connections[0]!]]],
+    ]);
+  }
+
+  *#endpoints() {
+    for (const service of this.#table.services) {
+      for (const pools of service.pools) {
+        if (pools === undefined) continue;
+        yield* pools.stable.endpoints;
+        if (pools.canary !== undefined) yield* pools.canary.endpoints;
+      }
+    }
+  }
+
+  /** A unit is healthy while each of its services has a usable stable endpoint there. */
+  #isUnitHealthy(unit: number): boolean {
+    for (const service of this.#table.services) {
+      const stable = service.pools[unit]?.stable;
+      if (stable !== undefined && !stable.endpoints.some((e) => this.#live.endpoints[e.id] === 0))
+        return false;
+    }
+    return true;
+  }
+}
+
+/** @throws when certificate and key are not a pair */
+function checkTls(tls: TlsOptions): void {
+  createSecureContext(tls);
+}

@@ -1,0 +1,118 @@
+/** The first step: who asks for what, and whether the question can mean only one thing. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RouteRequest } from "../model/decide.ts";
+import { ambiguityOf } from "../model/request-target.ts";
+import type { Core } from "./core.ts";
+import { type Peer, peerOf } from "./peer.ts";
+import { answer } from "./refuse.ts";
+import type { RefusalType } from "./refusal.ts";
+import { addForwarded, clientOf, readHead, type RequestHead } from "./request-head.ts";
+import { newTraceparent } from "./trace-context.ts";
+
+export interface Identity extends RouteRequest {
+  readonly head: RequestHead;
+  readonly peer: Peer;
+  /** Path and query exactly as they came; what is sent. */
+  readonly target: string;
+  readonly startedAt: number;
+}
+
+/** @returns undefined when the request was refused, and answered. */
+export function identify(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Identity | undefined {
+  const startedAt = core.clock.now();
+  const { settings } = core;
+  const raw = request.rawHeaders;
+  if (raw.length > settings.client.maxHeaders * 2) {
+    return refuse(
+      core,
+      request,
+      response,
+      "headers-too-large",
+      `more than ${settings.client.maxHeaders} fields`,
+    );
+  }
+  const peer = peerOf(request.socket, core.networks);
+  const head = readHead({
+    raw,
+    httpVersionMajor: request.httpVersionMajor,
+    httpVersionMinor: request.httpVersionMinor,
+    underscores: settings.underscores,
+    peer,
+  });
+  if (head.refusal !== undefined) return refuse(core, request, response, head.refusal, head.refusalDetail);
+
+  let target = request.url ?? "";
+  if (target.charCodeAt(0) !== 0x2f /* / */) {
+    const origin = originForm(target, head.authority);
+    if (origin === undefined) {
+      return refuse(
+        core,
+        request,
+        response,
+        "bad-request",
+        "the request target must be a path, or a URL of the host that Host names",
+      );
+    }
+    target = origin;
+  }
+  const mark = target.indexOf("?");
+  const path = mark === -1 ? target : target.slice(0, mark);
+  const query = mark === -1 ? "" : target.slice(mark + 1);
+  const ambiguity = ambiguityOf(path) ?? queryProblem(query);
+  if (ambiguity !== undefined) return refuse(core, request, response, "ambiguous-path", ambiguity);
+
+  if (head.traceparent === undefined || head.traceparent === "")
+    head.traceparent = newTraceparent(core.random);
+  head.out.push("traceparent", head.traceparent);
+  addForwarded(head, peer);
+  return {
+    method: request.method!,
+    host: head.host,
+    path,
+    query,
+    headers: raw,
+    client: clientOf(head, peer),
+    head,
+    peer,
+    target,
+    startedAt,
+  };
+}
+
+/** Path and query of an absolute-form target (RFC 9112 §3.2.2) that names the same host as Host does. */
+function originForm(target: string, authority: string | undefined): string | undefined {
+  const lower = target.slice(0, 8).toLowerCase();
+  const from = lower.startsWith("http://") ? 7 : lower.startsWith("https://") ? 8 : -1;
+  if (from === -1) return undefined;
+  let end = from;
+  while (end < target.length && target[end] !== "/" && target[end] !== "?") end++;
+  if (target.slice(from, end).toLowerCase() !== authority?.toLowerCase()) return undefined;
+  const rest = target.slice(end);
+  return rest.startsWith("/") ? rest : `/${rest}`;
+}
+
+/** The query is the unit's business and is passed on as it came; only bytes that no URL has are refused. */
+function queryProblem(query: string): string | undefined {
+  for (let i = 0; i < query.length; i++) {
+    const c = query.charCodeAt(i);
+    if (c <= 0x20 || c >= 0x7f) return "the query has a byte that must be percent-encoded";
+    if (c === 0x23) return "the query has a fragment (#)";
+  }
+  return undefined;
+}
+
+function refuse(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+  type: RefusalType,
+  detail: string | undefined,
+): undefined {
+  core.metrics.count("tidegate_refused_total", `cause="${type}"`);
+  answer(core, request, response, type, detail);
+  return undefined;
+}

@@ -1,0 +1,117 @@
+/** The gateway process: reads its options, makes the real clock and randomness, and answers signals. */
+import pino, { type Logger } from "pino";
+import { systemClock, systemRandom } from "../host/clock.ts";
+import { formatProblem } from "../model/problem.ts";
+import { parseDuration } from "../model/configuration/quantity.ts";
+import { Gateway, type GatewayOptions, InvalidConfig } from "./gateway.ts";
+
+/** @returns the exit code: 0 stopped, 1 invalid configuration or a port that is taken, 2 usage, 3 requests were cut off */
+export async function runGateway(options: Record<string, string>): Promise<number> {
+  const log = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  const settings = settingsOf(options, log);
+  if (typeof settings === "string") {
+    console.error(`tidegate gateway: ${settings}`);
+    return 2;
+  }
+  let gateway: Gateway;
+  try {
+    gateway = new Gateway(settings);
+    await gateway.start();
+  } catch (error) {
+    console.error(startProblem(error as Error & { code?: string }, settings));
+    // Threads and timers that were already begun must not hold a process that has nothing to do.
+    process.exit(1);
+  }
+  const secure = gateway.tlsPort === undefined ? "" : ` and https://${settings.host}:${gateway.tlsPort}`;
+  console.error(
+    `tidegate gateway: serving on http://${settings.host}:${gateway.port}${secure}, ` +
+      `admin on http://${settings.adminHost}:${gateway.adminPort}, ${settings.threads} thread(s), ${settings.configDir}`,
+  );
+  // For whoever started it with port 0.
+  process.send?.({
+    type: "ready",
+    port: gateway.port,
+    tlsPort: gateway.tlsPort,
+    adminPort: gateway.adminPort,
+  });
+  process.on("SIGHUP", () => {
+    log.info("SIGHUP: reading the configuration again");
+    gateway.reload();
+  });
+  const cutOff = await new Promise<number>((resolve) => {
+    let asked = false;
+    const stop = (): void => {
+      if (asked) process.exit(130);
+      asked = true;
+      void gateway.stop().then(resolve);
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+  if (cutOff > 0) log.warn({ cutOff }, "the grace period ended; requests were cut off");
+  log.flush();
+  process.exit(cutOff > 0 ? 3 : 0);
+}
+
+/** The options, or what is wrong with them. */
+function settingsOf(options: Record<string, string>, log: Logger): GatewayOptions | string {
+  const port = portOf("--port", options.port);
+  const adminPort = portOf("--admin-port", options.adminPort);
+  const tlsPort = options.tlsPort === undefined ? undefined : portOf("--tls-port", options.tlsPort);
+  for (const parsed of [port, adminPort, tlsPort]) if (typeof parsed === "string") return parsed;
+  const threads = Number(options.threads);
+  if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
+    return `--threads is ${options.threads}; expected a whole number from 1 to 64`;
+  }
+  if (tlsPort !== undefined && (options.tlsCert === undefined || options.tlsKey === undefined)) {
+    return "--tls-port needs --tls-cert and --tls-key";
+  }
+  const lameDuck = parseDuration(options.lameDuck ?? "");
+  const grace = parseDuration(options.grace ?? "");
+  if (lameDuck === undefined) return `--lame-duck is ${options.lameDuck}; expected a duration such as 5s`;
+  if (grace === undefined) return `--grace is ${options.grace}; expected a duration such as 30s`;
+  return {
+    configDir: options.config!,
+    host: options.host!,
+    port: port as number,
+    adminHost: options.adminHost!,
+    adminPort: adminPort as number,
+    threads,
+    region: options.region ?? process.env.TIDEGATE_REGION,
+    accessLog: options.accessLog!,
+    tlsPort: tlsPort as number | undefined,
+    tlsCert: options.tlsCert,
+    tlsKey: options.tlsKey,
+    lameDuck,
+    grace,
+    clock: systemClock(),
+    random: systemRandom(),
+    log,
+  };
+}
+
+function portOf(flag: string, text: string | undefined): number | string {
+  const port = Number(text);
+  return Number.isInteger(port) && port >= 0 && port <= 65_535 && text !== ""
+    ? port
+    : `${flag} is ${text}; expected a port from 0 to 65535`;
+}
+
+function startProblem(error: Error & { code?: string; port?: number }, settings: GatewayOptions): string {
+  if (error instanceof InvalidConfig) {
+    const list = error.problems.map((p) => `${settings.configDir}/${formatProblem(p)}`).join("\n");
+    return `${list}\ntidegate gateway: the configuration is invalid and there is none to serve on with; nothing was started`;
+  }
+  if (error.code === "EADDRINUSE" || error.message.includes("EADDRINUSE")) {
+    const admin = error.port === settings.adminPort;
+    const port = admin ? settings.adminPort : (/:(\d+)$/.exec(error.message)?.[1] ?? settings.port);
+    return `tidegate gateway: port ${port} is taken; stop what listens there or choose another with ${admin ? "--admin-port" : "--port"}`;
+  }
+  if (error.code === "EACCES" || error.message.includes("EACCES")) {
+    return `tidegate gateway: the port may not be opened by this user (${error.message})`;
+  }
+  return `tidegate gateway: cannot start: ${error.message}`;
+}

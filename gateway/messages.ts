@@ -1,0 +1,46 @@
+/** What the main thread and the traffic threads say to each other. */
+import type { MetricsDelta } from "./metrics.ts";
+import type { TlsOptions } from "./server.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Everything a traffic thread needs to begin. */
+export interface ThreadStart {
+  readonly thread: number;
+  readonly threads: number;
+  readonly memory: SharedArrayBuffer;
+  readonly snapshot: Snapshot;
+  readonly host: string;
+  /** 0 lets the system choose; undefined serves no plain HTTP. */
+  readonly port: number | undefined;
+  readonly tlsPort: number | undefined;
+  readonly tls: TlsOptions | undefined;
+  /** `off`, `-` for standard output, or a file. */
+  readonly accessLog: string;
+  /** The gateway is already stopping. */
+  readonly lameDuck: boolean;
+}
+
+export type ToThread =
+  | { readonly type: "snapshot"; readonly snapshot: Snapshot }
+  | { readonly type: "tls"; readonly tls: TlsOptions }
+  /** Hand the metrics over now. */
+  | { readonly type: "collect" }
+  /** Go on serving, but politely send clients away. */
+  | { readonly type: "lame-duck" }
+  /** Stop accepting; finish what is under way within this many milliseconds. */
+  | { readonly type: "drain"; readonly grace: number };
+
+export type FromThread =
+  | { readonly type: "ready"; readonly port: number | undefined; readonly tlsPort: number | undefined }
+  /** It cannot listen; said before it exits. */
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "swapped"; readonly revision: number }
+  | { readonly type: "suspect"; readonly row: number; readonly failures: number }
+  | {
+      readonly type: "metrics";
+      readonly delta: MetricsDelta;
+      /** `[service, unit, state]` */
+      readonly breakers: readonly (readonly [string, string, number])[];
+      readonly accessLogDropped: number;
+    }
+  | { readonly type: "drained"; readonly cutOff: number };

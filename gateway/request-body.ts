@@ -1,0 +1,154 @@
+/**
+ * A request's body on its way to a unit: streamed with backpressure, counted against the route's bound, and kept as
+ * long as it is small, so that a failed attempt can be repeated.
+ */
+import { Readable } from "node:stream";
+import type { IncomingMessage } from "node:http";
+
+export type BodyFailure = "aborted" | "too-large";
+
+export class RequestBody {
+  readonly #source: IncomingMessage;
+  readonly #limit: number;
+  readonly #replayLimit: number;
+  readonly #declared: number | undefined;
+  /** What arrived so far, while it is small enough to be sent again. */
+  #kept: Buffer[] | undefined = [];
+  #bytes = 0;
+  #ended = false;
+  #failure: BodyFailure | undefined;
+  #started = false;
+  #relay: BodyRelay | undefined;
+  #whenReady: (() => void) | undefined;
+  #readySoon: NodeJS.Immediate | undefined;
+  /** Called for every chunk that arrives: the exchange's idle clock. */
+  onActivity: () => void = nothing;
+  onFailure: (failure: BodyFailure) => void = nothing;
+  onEnd: () => void = nothing;
+
+  /**
+   * @param limit bytes; 0 is no bound
+   * @param replayLimit bytes that are kept
+   * @param declared Content-Length, undefined for a chunked body
+   */
+  constructor(source: IncomingMessage, limit: number, replayLimit: number, declared: number | undefined) {
+    this.#source = source;
+    this.#limit = limit;
+    this.#replayLimit = replayLimit;
+    this.#declared = declared;
+  }
+
+  /** Whether a further attempt could send all of it. */
+  get replayable(): boolean {
+    return this.#kept !== undefined;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Begins to read, and calls back once: at the end of a body that came whole with its header, else on the next turn,
+   * when the body is streamed. So a small body costs no stream at all, and a slow one holds nothing up.
+   */
+  start(ready: () => void): void {
+    this.#started = true;
+    this.#whenReady = ready;
+    this.#source.on("data", (chunk: Buffer) => this.#take(chunk));
+    this.#source.on("end", () => this.#end());
+    this.#source.on("aborted", () => this.#fail("aborted"));
+    this.#readySoon = setImmediate(() => this.#ready());
+  }
+
+  /** The body for one attempt: a Buffer when all is here, else a stream that begins with what was kept. */
+  forAttempt(): Buffer | Readable | null {
+    this.#relay?.cut();
+    this.#relay = undefined;
+    const kept = this.#kept;
+    if (kept === undefined) throw new Error("the body can no longer be sent again");
+    if (this.#ended) return kept.length === 0 ? null : kept.length === 1 ? kept[0]! : Buffer.concat(kept);
+    this.#relay = new BodyRelay(this.#source, kept);
+    return this.#relay;
+  }
+
+  /** No attempt needs the rest: let the client finish sending into nothing, or be cut off by the caller. */
+  abandon(): void {
+    this.#relay?.cut();
+    this.#relay = undefined;
+    this.#kept = undefined;
+    if (this.#started) this.#source.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    this.onActivity();
+    if (this.#limit > 0 && this.#bytes > this.#limit) {
+      this.#fail("too-large");
+      return;
+    }
+    if (this.#kept !== undefined) {
+      if (this.#bytes <= this.#replayLimit) this.#kept.push(chunk);
+      else if (this.#relay !== undefined) this.#kept = undefined;
+      else {
+        // Nobody reads yet: keep this one chunk and stop the source until somebody does.
+        this.#kept.push(chunk);
+        this.#source.pause();
+      }
+    }
+    if (this.#relay !== undefined && !this.#relay.push(chunk)) this.#source.pause();
+    if (this.#whenReady !== undefined && this.#bytes !== this.#declared) this.#ready();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.onEnd();
+    this.#relay?.push(null);
+    this.#ready();
+  }
+
+  #fail(failure: BodyFailure): void {
+    if (this.#failure !== undefined || this.#ended) return;
+    this.#failure = failure;
+    this.#kept = undefined;
+    this.#whenReady = undefined;
+    this.onFailure(failure);
+  }
+
+  #ready(): void {
+    const ready = this.#whenReady;
+    if (ready === undefined) return;
+    this.#whenReady = undefined;
+    clearImmediate(this.#readySoon);
+    ready();
+  }
+}
+
+/** One attempt's reading end. undici destroys the body of a failed request; destroying this leaves the client alone. */
+class BodyRelay extends Readable {
+  readonly #source: IncomingMessage;
+  #cut = false;
+
+  constructor(source: IncomingMessage, kept: readonly Buffer[]) {
+    super({ highWaterMark: 65_536 });
+    this.#source = source;
+    // undici destroys it with an error when the request fails; the exchange hears of that from the attempt.
+    this.on("error", nothing);
+    for (const chunk of kept) this.push(chunk);
+  }
+
+  override _read(): void {
+    if (!this.#cut) this.#source.resume();
+  }
+
+  /** The attempt is over; what it has not read it will not read. */
+  cut(): void {
+    this.#cut = true;
+    this.destroy();
+  }
+
+  override push(chunk: Buffer | null): boolean {
+    return this.#cut || this.destroyed ? true : super.push(chunk);
+  }
+}
+
+function nothing(): void {}

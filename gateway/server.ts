@@ -1,0 +1,178 @@
+/**
+ * Accepts clients: Fastify serves, @fastify/http-proxy is the mount, and its seam hands the raw request on to the
+ * list below, which is the whole way of a request through the gateway.
+ */
+import http, { type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import httpProxy from "@fastify/http-proxy";
+import Fastify, { type FastifyInstance } from "fastify";
+import { decide } from "../model/decide.ts";
+import { admit } from "./admit.ts";
+import type { Core } from "./core.ts";
+import { forward } from "./forward.ts";
+import { identify } from "./identify.ts";
+import { rawRefusal, type RefusalType } from "./refusal.ts";
+
+/**
+ * The way of one request. Each step either goes on or has answered.
+ *
+ * @param upgradeHead what came behind an Upgrade; undefined for a plain request
+ */
+export function serve(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+  upgradeHead: Buffer | undefined,
+): void {
+  const { table } = core; // pinned: the request keeps the table it began with
+  const identity = identify(core, request, response);
+  if (identity === undefined) return;
+  const decision = decide(table, core.live, identity);
+  const admitted = admit(core, decision, identity, request, response);
+  if (admitted === undefined) return;
+  forward(core, table, admitted, identity, request, response, upgradeHead);
+  // settle.ts counts and logs when the stream has ended.
+}
+
+export interface TlsOptions {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A Fastify instance that is ready to listen. @param tls PEM texts; undefined serves plain HTTP/1.1 */
+export async function buildServer(core: Core, tls: TlsOptions | undefined): Promise<FastifyInstance> {
+  const { client } = core.settings;
+  const http1 = {
+    maxHeaderSize: client.maxHeader,
+    headersTimeout: client.headerTimeout,
+    // Bodies may be long; the exchange's own deadlines bound them.
+    requestTimeout: 0,
+    connectionsCheckingInterval: 1_000,
+    // Anything but a WebSocket upgrade is an ordinary request, and its Upgrade field is left out (RFC 9110 §7.8).
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      request.method === "GET" && request.headers.upgrade?.toLowerCase() === "websocket",
+  };
+  const common = {
+    logger: false,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    requestTimeout: 0,
+    connectionTimeout: 0,
+    keepAliveTimeout: client.keepAlive,
+    genReqId: () => "",
+    clientErrorHandler: (error: NodeJS.ErrnoException, socket: Duplex) =>
+      onClientError(core, error, socket as Socket),
+    frameworkErrors: (
+      _error: unknown,
+      request: { raw: IncomingMessage },
+      reply: { hijack(): void; raw: ServerResponse },
+    ) => {
+      // Fastify's own router could not read the path; ours says why.
+      reply.hijack();
+      serve(core, request.raw, reply.raw, undefined);
+    },
+  };
+  const fastify = (tls === undefined
+    ? Fastify({ ...common, http: http1 } as never)
+    : Fastify({
+        ...common,
+        http2: true,
+        https: {
+          ...http1,
+          allowHTTP1: true,
+          cert: tls.cert,
+          key: tls.key,
+          minVersion: "TLSv1.2",
+          settings: { maxConcurrentStreams: client.maxStreams, maxHeaderListSize: client.maxHeader },
+          maxHeaderListPairs: client.maxHeaders,
+          maxSessionInvalidFrames: 100,
+        },
+      } as never)) as unknown as FastifyInstance;
+
+  const methods = http.METHODS.filter((m) => m !== "CONNECT");
+  for (const method of methods) {
+    if (!fastify.supportedMethods.includes(method)) fastify.addHttpMethod(method, { hasBody: true });
+  }
+  await fastify.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    await scope.register(
+      httpProxy as never,
+      {
+        upstream: "",
+        prefix: "/",
+        httpMethods: methods,
+        websocket: false,
+        disableRequestLogging: true,
+        preHandler: (request: { raw: IncomingMessage }, reply: { hijack(): void; raw: ServerResponse }) => {
+          reply.hijack();
+          serve(core, request.raw, reply.raw, undefined);
+        },
+        replyOptions: { getUpstream: () => "" },
+      } as never,
+    );
+  });
+  await fastify.ready();
+
+  const { server } = fastify;
+  // Node drops fields beyond its own bound without a word; ours refuses the request instead (identify.ts).
+  server.maxHeadersCount = 0;
+  server.on("connection", (socket: Socket) => onConnection(core, socket, client.maxConnections));
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    onUpgrade(core, request, socket, head),
+  );
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
+    refuseSocket(socket, "method-not-allowed", "CONNECT is not served"),
+  );
+  // Without a listener Node sends 100 at once; the exchange sends it when it begins to read the body.
+  server.on("checkContinue", (request, response) => server.emit("request", request, response));
+  server.on("checkExpectation", (request, response) => server.emit("request", request, response));
+  return fastify;
+}
+
+function onConnection(core: Core, socket: Socket, most: number): void {
+  socket.setNoDelay(true);
+  const open = core.inflight.connectionOpened();
+  socket.once("close", () => core.inflight.connectionClosed());
+  if (open <= most) return;
+  core.metrics.count("tidegate_connections_refused_total", "");
+  socket.destroy();
+}
+
+/** A WebSocket upgrade: answered through a response object of its own until a unit agrees to the tunnel. */
+function onUpgrade(core: Core, request: IncomingMessage, socket: Socket, head: Buffer): void {
+  socket.on("error", () => socket.destroy());
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.on("finish", () => socket.end());
+  serve(core, request, response, head);
+}
+
+/** The parser gave up: one clear answer, then the connection ends, for its framing is lost. */
+function onClientError(core: Core, error: NodeJS.ErrnoException & { reason?: string }, socket: Socket): void {
+  const type: RefusalType =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? "headers-too-large"
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? "request-timeout"
+        : "bad-request";
+  core.metrics.count("tidegate_client_errors_total", `cause="${type}"`);
+  // Nothing was asked (a port scan, a client that went away), or an answer is under way: nothing can be said.
+  const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
+  if (
+    error.code === "ECONNRESET" ||
+    !socket.writable ||
+    busy?.headersSent === true
+  ) {
+    socket.destroy();
+    return;
+  }
+  refuseSocket(socket, type, error.reason);
+}
+
+function refuseSocket(socket: Duplex, type: RefusalType, detail: string | undefined): void {
+  socket.on("error", () => socket.destroy());
+  socket.end(rawRefusal(type, detail), () => socket.destroy());
+}

@@ -1,0 +1,71 @@
+/** Two sockets that speak to each other after a 101, with backpressure both ways. */
+import type { Duplex } from "node:stream";
+import type { IncomingHttpHeaders } from "undici/types/header.js";
+import { type Deadlines, TICK, Waiting } from "./deadlines.ts";
+import { http1Head } from "./response-head.ts";
+
+/** A tunnel without a byte in either direction for this long is taken for dead. */
+const IDLE = 10 * 60_000;
+
+/** The client's 101: the unit's fields (extensions, protocol, accept key), with our own Connection and Upgrade. */
+export function tunnelHead(headers: IncomingHttpHeaders): string {
+  const flat = http1Head(headers, 101);
+  let text = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n";
+  for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
+  return `${text}\r\n`;
+}
+
+export class Tunnel extends Waiting {
+  readonly #deadlines: Deadlines;
+  readonly #client: Duplex;
+  readonly #unit: Duplex;
+  readonly #onClosed: () => void;
+  #closed = false;
+
+  constructor(deadlines: Deadlines, client: Duplex, unit: Duplex, onClosed: () => void) {
+    super();
+    this.#deadlines = deadlines;
+    this.#client = client;
+    this.#unit = unit;
+    this.#onClosed = onClosed;
+  }
+
+  /** @param head the client's 101 · @param early what the client sent behind its request */
+  open(head: string, early: Buffer): void {
+    this.#touch();
+    this.#deadlines.add(this);
+    this.#join(this.#client, this.#unit);
+    this.#join(this.#unit, this.#client);
+    this.#client.write(head, "latin1");
+    if (early.length > 0) this.#unit.write(early);
+  }
+
+  override onOverdue(): void {
+    this.#close();
+  }
+
+  #join(from: Duplex, to: Duplex): void {
+    from.on("data", (chunk: Buffer) => {
+      this.#touch();
+      if (!to.write(chunk)) from.pause();
+    });
+    to.on("drain", () => from.resume());
+    from.on("end", () => to.end());
+    from.on("error", () => this.#close());
+    from.on("close", () => this.#close());
+    from.resume();
+  }
+
+  #touch(): void {
+    this.deadline = this.#deadlines.coarseNow + TICK + IDLE;
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadlines.remove(this);
+    this.#client.destroy();
+    this.#unit.destroy();
+    this.#onClosed();
+  }
+}

@@ -1,0 +1,45 @@
+/** Reads `gateway.yaml`. */
+import { isIP } from "node:net";
+import { DEFAULT_GATEWAY_SETTINGS as DEFAULTS, type GatewaySettings } from "../gateway-settings.ts";
+import { type DraftFile, quoted } from "./draft.ts";
+import type { GatewayShape } from "./gateway-schema.ts";
+
+export function readGatewaySettings(file: DraftFile<GatewayShape>): GatewaySettings {
+  const draft = file.value;
+  if (draft === undefined) return DEFAULTS;
+  const trust = draft.trust ?? DEFAULTS.trust;
+  for (const [i, cidr] of trust.entries()) {
+    const wrong = networkProblem(cidr);
+    if (wrong !== undefined) file.problem(trust, i, "invalid-network", () => `${quoted(cidr)} ${wrong}`);
+  }
+  const client = draft.client ?? {};
+  const { maxHeader, maxHeaders, headerTimeout, keepAlive, maxConnections, maxStreams } = DEFAULTS.client;
+  return {
+    trust,
+    underscores: draft.underscores ?? DEFAULTS.underscores,
+    client: {
+      maxHeader: client.maxHeader ?? maxHeader,
+      maxHeaders: client.maxHeaders ?? maxHeaders,
+      headerTimeout: client.headerTimeout ?? headerTimeout,
+      keepAlive: client.keepAlive ?? keepAlive,
+      maxConnections: client.maxConnections ?? maxConnections,
+      maxStreams: client.maxStreams ?? maxStreams,
+    },
+    replayBody: draft.replayBody ?? DEFAULTS.replayBody,
+    accessLog: { sample: draft.accessLog?.sample ?? DEFAULTS.accessLog.sample },
+  };
+}
+
+function networkProblem(cidr: string): string | undefined {
+  const match = /^([0-9A-Fa-f:.]+)\/(\d{1,3})$/.exec(cidr);
+  const family = isIP(match?.[1] ?? "");
+  if (match === null || family === 0) {
+    return isIP(cidr) === 0
+      ? "is no network; expected a CIDR such as 10.0.0.0/8 or ::1/128"
+      : `is an address; expected a network, so write ${cidr}/${isIP(cidr) === 4 ? 32 : 128}`;
+  }
+  const most = family === 4 ? 32 : 128;
+  return Number(match[2]) > most
+    ? `has a prefix longer than the address; expected /0 to /${most}`
+    : undefined;
+}

@@ -1,0 +1,50 @@
+/** The shape of `gateway.yaml`. Defaults are `DEFAULT_GATEWAY_SETTINGS`. */
+import Type, { type Static } from "typebox";
+import * as field from "./field.ts";
+
+const optional = Type.Optional;
+
+export const GatewaySchema = field.map("gateway.yaml", "How a gateway listens and protects itself.", {
+  trust: optional(
+    field.list(
+      "CIDRs whose X-Forwarded-* and Forwarded are believed.",
+      "a list such as [10.0.0.0/8]",
+      field.reference("network", "A CIDR such as 10.0.0.0/8 or ::1/128."),
+    ),
+  ),
+  underscores: optional(field.word("Header names with `_`. Default refuse.", ["refuse", "pass"])),
+  client: optional(
+    field.map("a client policy", "What clients may do.", {
+      maxHeader: optional(
+        field.size("Request line and headers together. Default 60KiB.", { min: 1024, max: 1_048_576 }),
+      ),
+      maxHeaders: optional(field.integer("Number of header fields. Default 100.", { min: 8, max: 10_000 })),
+      headerTimeout: optional(
+        field.duration("To receive the whole head. Default 10s.", {
+          max: 300_000,
+          why: "because without a bound slow clients take every connection",
+        }),
+      ),
+      keepAlive: optional(field.duration("A connection without a request. Default 75s.")),
+      maxConnections: optional(
+        field.integer("Client connections at once. Default 16384.", { min: 1, max: 1_000_000 }),
+      ),
+      maxStreams: optional(
+        field.integer("HTTP/2 streams of one connection. Default 100.", { min: 1, max: 10_000 }),
+      ),
+    }),
+  ),
+  replayBody: optional(
+    field.size("Bodies up to this are kept to be sent again. Default 64KiB.", {
+      min: 0,
+      max: 1_048_576,
+      why: "because every request under way holds one in memory",
+    }),
+  ),
+  accessLog: optional(
+    field.map("an access log", "Which requests are logged.", {
+      sample: optional(field.percentage("Share of requests; 5xx are always logged. Default 100%.")),
+    }),
+  ),
+});
+export type GatewayShape = Static<typeof GatewaySchema>;

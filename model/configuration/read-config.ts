@@ -1,0 +1,68 @@
+/** Files → one valid configuration, or everything that is wrong with them. */
+import type { TSchema } from "typebox";
+import type { Config } from "../config.ts";
+import { DEFAULT_GATEWAY_SETTINGS } from "../gateway-settings.ts";
+import type { Problem } from "../problem.ts";
+import { DraftFile } from "./draft.ts";
+import { readFleet } from "./fleet-file.ts";
+import { FleetSchema, type FleetShape } from "./fleet-schema.ts";
+import { readGatewaySettings } from "./gateway-file.ts";
+import { GatewaySchema, type GatewayShape } from "./gateway-schema.ts";
+import { ProblemList } from "./problem-list.ts";
+import { ReferencedFiles } from "./referenced-files.ts";
+import { readLimits, readRoutes } from "./routes-file.ts";
+import { RoutesSchema, type RoutesShape } from "./routes-schema.ts";
+import { YamlFile } from "./yaml-file.ts";
+
+export interface ReadConfig {
+  /** Undefined when there is an error among the problems. */
+  readonly config: Config | undefined;
+  /** By file, line and column. */
+  readonly problems: Problem[];
+}
+
+/**
+ * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if it is there `gateway.yaml`, and the files
+ * that these name.
+ *
+ * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
+ * @throws only what `read` throws.
+ */
+export function readConfig(read: (name: string) => string | undefined): ReadConfig {
+  const problems = new ProblemList();
+  const files = new ReferencedFiles(read);
+  const open = <T>(name: string, schema: TSchema, text: string): DraftFile<T> => {
+    const yaml = new YamlFile(name, text, problems);
+    return new DraftFile<T>(yaml, schema);
+  };
+  const required = <T>(name: string, schema: TSchema): DraftFile<T> | undefined => {
+    const text = read(name);
+    if (text === undefined) {
+      const message = `there is no readable ${name} in the directory; expected one`;
+      problems.add("error", () => ({ code: "missing-file", file: name, line: 1, column: 1, message }));
+      return undefined;
+    }
+    const file = open<T>(name, schema, text);
+    if (file.isEmpty) {
+      const message = `${name} is empty; expected its fields`;
+      problems.add("error", () => ({ code: "empty-file", file: name, line: 1, column: 1, message }));
+    }
+    return file;
+  };
+
+  const fleetFile = required<FleetShape>("fleet.yaml", FleetSchema);
+  const routesFile = required<RoutesShape>("routes.yaml", RoutesSchema);
+  const gatewayText = read("gateway.yaml");
+
+  const fleet = fleetFile === undefined ? undefined : readFleet(fleetFile, files);
+  const context = fleetFile === undefined || fleet === undefined ? undefined : { file: fleetFile, fleet };
+  const routes = routesFile === undefined ? [] : readRoutes(routesFile, context, files);
+  const limits = routesFile === undefined ? [] : readLimits(routesFile);
+  const gateway =
+    gatewayText === undefined
+      ? DEFAULT_GATEWAY_SETTINGS
+      : readGatewaySettings(open<GatewayShape>("gateway.yaml", GatewaySchema, gatewayText));
+
+  const valid = fleet !== undefined && !problems.hasErrors;
+  return { config: valid ? { fleet, routes, limits, gateway } : undefined, problems: problems.sorted() };
+}

@@ -1,0 +1,217 @@
+/**
+ * Where a request goes. Nothing else decides it: the gateway asks per request, `tidegate explain` and every preview
+ * ask the same function.
+ */
+import type { KeySource, Version } from "./fleet.ts";
+import { canaryPoint, slotOf } from "./hash.ts";
+import { type HeaderList, headerValue } from "./header-list.ts";
+import { CONTRADICTORY_KEY, keyFrom, type PathParams } from "./partition-key.ts";
+import type { CompiledRoute, EndpointPool, Table, UnitPools } from "./table.ts";
+
+/** Live health, one integer per endpoint id; 0 means that it may be used. Shared memory in a gateway. */
+export interface Health {
+  readonly endpoints: Int32Array;
+}
+
+/** Bits of an endpoint's health. */
+export const DOWN = 1; // active checks fail
+export const EJECTED = 2; // real traffic fails
+
+/** What `decide` needs to know of a request. */
+export interface RouteRequest {
+  readonly method: string;
+  /** Lower-case, without port; empty when the request named none. */
+  readonly host: string;
+  /** The path exactly as it came, without the query. */
+  readonly path: string;
+  /** Without the leading `?`. */
+  readonly query: string;
+  readonly headers: HeaderList;
+  /** The client's address, which stands in for the key where a version is chosen for keyless requests. */
+  readonly client: string;
+}
+
+export type VersionCause = "stable" | "canary-header" | "canary-pin" | "canary-share";
+
+/** A request that can be sent. */
+export interface Decision {
+  readonly refused: false;
+  readonly route: CompiledRoute;
+  readonly key: string | undefined;
+  /** Where the key was found. */
+  readonly keySource: KeySource | undefined;
+  /** −1 when the request has no key or the route does not place by key. */
+  readonly slot: number;
+  /** Index of the unit that owns the request. */
+  readonly home: number;
+  readonly pinned: boolean;
+  readonly version: Version;
+  readonly versionCause: VersionCause;
+  /** Units that may serve it, in failover order. Never empty. */
+  readonly candidates: readonly UnitPools[];
+  /** Place in `candidates` of the first unit with an endpoint that may be used; 0 in panic. */
+  readonly first: number;
+  /** No candidate has a usable endpoint: spread over all of them rather than refuse. */
+  readonly panic: boolean;
+}
+
+export type RefusalCause = "no-route" | "no-key" | "contradictory-key" | "no-pool";
+
+/** A request that cannot be sent anywhere. */
+export interface Refusal {
+  readonly refused: true;
+  readonly cause: RefusalCause;
+  readonly route: CompiledRoute | undefined;
+}
+
+const NO_ROUTE: Refusal = { refused: true, cause: "no-route", route: undefined };
+
+/** Pure. Costs a route look-up, a hash, and one object. */
+export function decide(table: Table, health: Health, request: RouteRequest): Decision | Refusal {
+  const match = table.router.find(request);
+  if (match === undefined) return NO_ROUTE;
+  const { route, params } = match;
+  const { service, spec } = route;
+
+  let key: string | undefined;
+  let keySource: KeySource | undefined;
+  let slot = -1;
+  let home: number;
+  let pinned = false;
+  if (spec.scope === "sharded" || service.hasCanary) {
+    const found = findKey(route, request, params);
+    if (found === CONTRADICTORY_KEY) return { refused: true, cause: "contradictory-key", route };
+    if (found !== undefined) {
+      key = found.key;
+      keySource = found.source;
+    }
+  }
+  if (spec.scope === "sharded") {
+    if (key === undefined) {
+      if (spec.missingKey === "refuse") return { refused: true, cause: "no-key", route };
+      home = table.center;
+    } else {
+      slot = slotOf(key, table.slots);
+      const pin = table.pins.size === 0 ? undefined : table.pins.get(key);
+      pinned = pin !== undefined;
+      home = pin ?? table.slotUnits[slot]!;
+    }
+  } else if (spec.scope === "center") {
+    home = table.center;
+  } else {
+    home = -1;
+  }
+
+  const versionCause = service.hasCanary ? chooseVersion(route, request, key) : "stable";
+  const version = versionCause === "stable" ? "stable" : "canary";
+  const candidates = candidatesOf(table, route, request.method, home);
+  if (candidates.length === 0) return { refused: true, cause: "no-pool", route };
+  const found = nextCandidate(health, candidates, version, 0);
+  const first = found === -1 ? 0 : found;
+  return {
+    refused: false,
+    route,
+    key,
+    keySource,
+    slot,
+    home: home === -1 ? candidates[0]!.unit.index : home,
+    pinned,
+    version,
+    versionCause,
+    candidates,
+    first,
+    panic: found === -1,
+  };
+}
+
+/** Methods that RFC 9110 §9.2.1 calls safe: they ask for no change. */
+export function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
+}
+
+/** Place of the first candidate from `from` on that has a usable endpoint, or −1. */
+export function nextCandidate(
+  health: Health,
+  candidates: readonly UnitPools[],
+  version: Version,
+  from: number,
+): number {
+  for (let i = from; i < candidates.length; i++) {
+    if (poolFor(health, candidates[i]!, version) !== undefined) return i;
+  }
+  return -1;
+}
+
+/**
+ * The pool that serves a version in a unit: the canary where it is asked for and usable, else the stable one.
+ * Undefined when neither has a usable endpoint.
+ */
+export function poolFor(health: Health, unit: UnitPools, version: Version): EndpointPool | undefined {
+  if (version === "canary" && unit.canary !== undefined && isUsable(health, unit.canary)) return unit.canary;
+  return isUsable(health, unit.stable) ? unit.stable : undefined;
+}
+
+export function isUsable(health: Health, pool: EndpointPool): boolean {
+  for (const endpoint of pool.endpoints) {
+    if (health.endpoints[endpoint.id] === 0) return true;
+  }
+  return false;
+}
+
+function findKey(
+  route: CompiledRoute,
+  request: RouteRequest,
+  params: PathParams,
+): { key: string; source: KeySource } | undefined | typeof CONTRADICTORY_KEY {
+  for (const source of route.key) {
+    const key = keyFrom(source, request, params);
+    if (key === CONTRADICTORY_KEY) return CONTRADICTORY_KEY;
+    if (key !== undefined) return { key, source };
+  }
+  return undefined;
+}
+
+function chooseVersion(route: CompiledRoute, request: RouteRequest, key: string | undefined): VersionCause {
+  const { canary } = route.service.spec;
+  if (
+    canary.header !== undefined &&
+    headerValue(request.headers, canary.header.name) === canary.header.value
+  ) {
+    return "canary-header";
+  }
+  if (key !== undefined && route.service.canaryPins.has(key)) return "canary-pin";
+  return canary.share > 0 && canaryPoint(key ?? request.client, route.service.canarySeed) < canary.share
+    ? "canary-share"
+    : "stable";
+}
+
+/** Units that may serve the request, home first. The arrays are shared and must not be changed. */
+function candidatesOf(
+  table: Table,
+  route: CompiledRoute,
+  method: string,
+  home: number,
+): readonly UnitPools[] {
+  const { failover, scope } = route.spec;
+  // A unit never takes another unit's sharded writes by itself, whatever the route says.
+  const mayLeave =
+    failover === "all" ? scope !== "sharded" || isSafe(method) : failover === "reads" && isSafe(method);
+  const { service } = route;
+  if (home === -1) {
+    // The last place of the caches belongs to `nearest`.
+    const place = table.units.length;
+    service.chains[place] ??= table.nearest.map((u) => service.pools[u]).filter((p) => p !== undefined);
+    if (mayLeave) return service.chains[place];
+    service.singles[place] ??= service.chains[place].slice(0, 1);
+    return service.singles[place];
+  }
+  if (!mayLeave) {
+    const own = service.pools[home];
+    service.singles[home] ??= own === undefined ? [] : [own];
+    return service.singles[home];
+  }
+  service.chains[home] ??= [home, ...table.units[home]!.failover]
+    .map((u) => service.pools[u])
+    .filter((p) => p !== undefined);
+  return service.chains[home];
+}

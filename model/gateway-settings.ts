@@ -1,0 +1,43 @@
+/** How a gateway listens and protects itself: the meaning of the optional `gateway.yaml`. */
+
+export interface GatewaySettings {
+  /** CIDRs whose `X-Forwarded-*` and `Forwarded` are believed and appended to. Others' are overwritten. */
+  readonly trust: readonly string[];
+  /** Header names with `_`: `refuse` answers 400 (many servers read `_` and `-` as one), `pass` sends them on. */
+  readonly underscores: "refuse" | "pass";
+  readonly client: {
+    /** Bytes of request line and headers together. Read at start. */
+    readonly maxHeader: number;
+    /** Number of header fields. */
+    readonly maxHeaders: number;
+    /** To receive the whole head of a request. Read at start. */
+    readonly headerTimeout: number;
+    /** A connection without a request is closed after this. Read at start. */
+    readonly keepAlive: number;
+    /** Client connections over all threads; more are closed at once. Read at start. */
+    readonly maxConnections: number;
+    /** HTTP/2 streams of one connection at once. Read at start. */
+    readonly maxStreams: number;
+  };
+  /** Request bodies up to this many bytes are kept so that they can be sent again. */
+  readonly replayBody: number;
+  readonly accessLog: {
+    /** Share of requests that are logged, 0 to 1; answers of 500 and above are always logged. */
+    readonly sample: number;
+  };
+}
+
+export const DEFAULT_GATEWAY_SETTINGS: GatewaySettings = {
+  trust: [],
+  underscores: "refuse",
+  client: {
+    maxHeader: 61_440,
+    maxHeaders: 100,
+    headerTimeout: 10_000,
+    keepAlive: 75_000,
+    maxConnections: 16_384,
+    maxStreams: 100,
+  },
+  replayBody: 65_536,
+  accessLog: { sample: 1 },
+};

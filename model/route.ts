@@ -1,0 +1,107 @@
+/** What happens to a request: the meaning of `routes.yaml`, with every default filled in. */
+import type { KeySource } from "./fleet.ts";
+
+export const SCOPES = ["sharded", "center", "nearest"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export const FAILOVERS = ["all", "reads", "none"] as const;
+export type Failover = (typeof FAILOVERS)[number];
+
+export const PRIORITIES = ["critical", "high", "normal", "low"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/**
+ * Why an attempt failed, in the words of `retry.on`.
+ *
+ * - `refused`: no connection was made (refused, unreachable, connect timeout, TLS failure): no server saw the request.
+ * - `reset`: the connection ended before the response began.
+ * - `timeout`: no response headers within `timeout.headers`.
+ */
+export const RETRY_CAUSES = ["refused", "reset", "timeout", "500", "502", "503", "504", "429"] as const;
+export type RetryCause = (typeof RETRY_CAUSES)[number];
+
+export interface HeaderMatch {
+  /** Lower-case. */
+  readonly name: string;
+  /** `exact` compares the whole value; `present` asks only that the header is there. No regular expressions. */
+  readonly exact: string | undefined;
+}
+
+export interface RouteMatch {
+  /** Exact path, or with a last `/*` everything below; `:name` takes one segment, which may be empty. */
+  readonly path: string;
+  /** Exact lower-case host without port, or `*.example.com`; undefined is every host. */
+  readonly host: string | undefined;
+  /** Upper-case; empty is every method. */
+  readonly methods: readonly string[];
+  readonly headers: readonly HeaderMatch[];
+}
+
+export interface RouteTimeouts {
+  /** To open a connection. */
+  readonly connect: number;
+  /** From the request sent (its first byte, for a streamed body: its last) to the response's headers, per attempt. */
+  readonly headers: number;
+  /** Without a byte in either direction once the response has begun, or while a body is being sent. */
+  readonly idle: number;
+  /** Of the whole exchange, retries included; 0 is none (long downloads, server-sent events). */
+  readonly total: number;
+}
+
+export interface RetryPolicy {
+  /** Attempts beyond the first. */
+  readonly attempts: number;
+  readonly on: readonly RetryCause[];
+  /** Share of the route's live traffic that may be retries, 0 to 1, above a small floor. */
+  readonly budget: number;
+  /** The route says that its unsafe methods may be repeated (it is idempotent by its own key). */
+  readonly unsafe: boolean;
+}
+
+export interface BreakerPolicy {
+  /** Share of failures that opens it, 0 to 1. */
+  readonly errors: number;
+  /** Requests in the window below which it never opens. */
+  readonly volume: number;
+  readonly window: number;
+  /** How long it stays open before a trial. */
+  readonly open: number;
+}
+
+export interface Fallback {
+  readonly status: number;
+  readonly contentType: string;
+  /** The body, read from the file when the configuration was loaded. */
+  readonly body: string;
+}
+
+export interface Route {
+  readonly name: string;
+  readonly match: RouteMatch;
+  readonly service: string;
+  readonly scope: Scope;
+  readonly failover: Failover;
+  /** Sharded routes: what to do when no partition key is present. */
+  readonly missingKey: "refuse" | "center";
+  /** Overrides the placement's key sources for this route; undefined uses the placement's. */
+  readonly key: readonly KeySource[] | undefined;
+  readonly priority: Priority;
+  readonly timeout: RouteTimeouts;
+  readonly retry: RetryPolicy;
+  readonly breaker: BreakerPolicy | undefined;
+  readonly fallback: Fallback | undefined;
+  /** Names in `limits`. */
+  readonly limits: readonly string[];
+  /** Largest request body in bytes; 0 is no bound. */
+  readonly maxBody: number;
+}
+
+export interface Limit {
+  readonly name: string;
+  /** Tokens per second. */
+  readonly rate: number;
+  readonly burst: number;
+  /** `client`, `user`, `route`, `unit`, `tenant` or `header:NAME`. */
+  readonly by: readonly string[];
+  readonly scope: "gateway" | "fleet";
+}

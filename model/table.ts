@@ -1,0 +1,179 @@
+/**
+ * The routing table: one configuration, compiled aside and then never changed, so that a request keeps the table it
+ * began with while the next one is swapped in.
+ */
+import type { Config } from "./config.ts";
+import type { Fleet, KeySource, Service, Unit, Version } from "./fleet.ts";
+import { hashKey } from "./hash.ts";
+import type { Route } from "./route.ts";
+import { buildRouter, type Router } from "./router.ts";
+
+/** One address of a pool. `id` names its row of shared live state and outlives the table. */
+export interface Endpoint {
+  readonly id: number;
+  readonly origin: string;
+  readonly pool: EndpointPool;
+}
+
+/** A service's endpoints of one version in one unit. */
+export interface EndpointPool {
+  readonly service: CompiledService;
+  readonly unit: CompiledUnit;
+  readonly version: Version;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** A service's pools in one unit. */
+export interface UnitPools {
+  readonly unit: CompiledUnit;
+  readonly stable: EndpointPool;
+  /** Undefined where the unit has no canary endpoints. */
+  readonly canary: EndpointPool | undefined;
+}
+
+export interface CompiledUnit {
+  /** Place in `table.units`. */
+  readonly index: number;
+  readonly spec: Unit;
+  readonly name: string;
+  /** Units to try when this one cannot serve. */
+  readonly failover: readonly number[];
+}
+
+export interface CompiledService {
+  readonly index: number;
+  readonly spec: Service;
+  readonly name: string;
+  /** By unit index; undefined where the service has no pool. */
+  readonly pools: readonly (UnitPools | undefined)[];
+  /** Whether anybody at all may see a canary. */
+  readonly hasCanary: boolean;
+  readonly canaryPins: ReadonlySet<string>;
+  readonly canarySeed: number;
+  /** Candidates by home unit, filled on first use: nobody pays for pairs that never meet. */
+  readonly chains: (readonly UnitPools[] | undefined)[];
+  readonly singles: (readonly UnitPools[] | undefined)[];
+}
+
+export interface CompiledRoute {
+  /** Place in `table.routes`. */
+  readonly index: number;
+  readonly spec: Route;
+  readonly name: string;
+  readonly match: Route["match"];
+  readonly service: CompiledService;
+  readonly key: readonly KeySource[];
+}
+
+export interface Table {
+  readonly config: Config;
+  readonly fleet: Fleet;
+  readonly units: readonly CompiledUnit[];
+  readonly services: readonly CompiledService[];
+  readonly routes: readonly CompiledRoute[];
+  readonly router: Router<CompiledRoute>;
+  readonly slots: number;
+  /** Slot → unit index. */
+  readonly slotUnits: Uint16Array;
+  /** Key → unit index. */
+  readonly pins: ReadonlyMap<string, number>;
+  readonly center: number;
+  /** Unit indexes, nearest first, for `nearest` routes. */
+  readonly nearest: readonly number[];
+  readonly endpointCount: number;
+}
+
+export interface CompileOptions {
+  /** Region the gateway stands in; `nearest` begins there. Undefined: the order of the file. */
+  readonly region?: string | undefined;
+  /** Row of live state for an endpoint. By default endpoints are numbered in order. */
+  readonly endpointId?: (service: string, unit: string, version: Version, origin: string) => number;
+}
+
+/** @throws never on a Config that `readConfig` returned. */
+export function compileTable(config: Config, options: CompileOptions = {}): Table {
+  const { fleet } = config;
+  const unitIndex = new Map(fleet.units.map((u, i) => [u.name, i]));
+  const units = fleet.units.map(
+    (spec, index): CompiledUnit => ({
+      index,
+      spec,
+      name: spec.name,
+      failover: spec.failover.map((name) => unitIndex.get(name)!),
+    }),
+  );
+  let endpointCount = 0;
+  const endpointId = options.endpointId ?? (() => endpointCount);
+
+  const services = fleet.services.map((spec, index): CompiledService => {
+    const pools: (UnitPools | undefined)[] = new Array(units.length).fill(undefined);
+    const service: CompiledService = {
+      index,
+      spec,
+      name: spec.name,
+      pools,
+      hasCanary: spec.canary.share > 0 || spec.canary.header !== undefined || spec.canary.pins.length > 0,
+      canaryPins: new Set(spec.canary.pins),
+      canarySeed: hashKey(spec.canary.salt),
+      chains: new Array(units.length).fill(undefined),
+      singles: new Array(units.length).fill(undefined),
+    };
+    const pool = (unit: CompiledUnit, version: Version, origins: readonly string[]): EndpointPool => {
+      const endpoints: Endpoint[] = [];
+      const made: EndpointPool = { service, unit, version, endpoints };
+      for (const origin of origins) {
+        endpoints.push({ id: endpointId(spec.name, unit.name, version, origin), origin, pool: made });
+        endpointCount++;
+      }
+      return made;
+    };
+    for (const unit of units) {
+      const origins = spec.pools[unit.name];
+      if (origins === undefined) continue;
+      pools[unit.index] = {
+        unit,
+        stable: pool(unit, "stable", origins.stable),
+        canary: origins.canary.length > 0 ? pool(unit, "canary", origins.canary) : undefined,
+      };
+    }
+    return service;
+  });
+
+  const serviceByName = new Map(services.map((s) => [s.name, s]));
+  const routes = config.routes.map(
+    (spec, index): CompiledRoute => ({
+      index,
+      spec,
+      name: spec.name,
+      match: spec.match,
+      service: serviceByName.get(spec.service)!,
+      key: spec.key ?? fleet.placement.key,
+    }),
+  );
+
+  return {
+    config,
+    fleet,
+    units,
+    services,
+    routes,
+    router: buildRouter(routes),
+    slots: fleet.placement.slots,
+    slotUnits: Uint16Array.from(fleet.placement.map, (name) => unitIndex.get(name)!),
+    pins: new Map(Object.entries(fleet.placement.pins).map(([key, name]) => [key, unitIndex.get(name)!])),
+    center: units.findIndex((u) => u.spec.center),
+    nearest: nearestUnits(fleet, options.region),
+    endpointCount,
+  };
+}
+
+/** Units of the gateway's region first, then of its `near` regions in order, then the rest in file order. */
+function nearestUnits(fleet: Fleet, region: string | undefined): number[] {
+  const rank = new Map<string, number>();
+  if (region !== undefined) rank.set(region, 0);
+  for (const name of fleet.regions.find((r) => r.name === region)?.near ?? []) {
+    if (!rank.has(name)) rank.set(name, rank.size);
+  }
+  const place = (index: number): number => rank.get(fleet.units[index]!.region) ?? Number.MAX_SAFE_INTEGER;
+  return fleet.units.map((_, i) => i).sort((a, b) => place(a) - place(b));
+}

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Decision, decide, DOWN, EJECTED, type RouteRequest } from "../../model/decide.ts";
+import { explain } from "../../model/explain.ts";
+import { slotOf } from "../../model/hash.ts";
+import { compileTable, type Table } from "../../model/table.ts";
+import { config, route, service } from "../support/config.ts";
+
+function request(method: string, target: string, headers: readonly string[] = [], host = ""): RouteRequest {
+  const [path = "", query = ""] = target.split("?");
+  return { method, host, path, query, headers, client: "192.0.2.1" };
+}
+
+function decided(table: Table, r: RouteRequest, down: Record<string, number> = {}): Decision {
+  const decision = decide(table, healthOf(table, down), r);
+  assert.ok(!decision.refused, `refused: ${decision.refused ? decision.cause : ""}`);
+  return decision;
+}
+
+function healthOf(table: Table, bits: Record<string, number>) {
+  const endpoints = new Int32Array(table.endpointCount);
+  for (const s of table.services) {
+    for (const pools of s.pools) {
+      for (const e of [...(pools?.stable.endpoints ?? []), ...(pools?.canary?.endpoints ?? [])]) {
+        endpoints[e.id] = bits[e.origin] ?? 0;
+      }
+    }
+  }
+  return { endpoints };
+}
+
+const unitsOf = (d: Decision): string[] => d.candidates.map((c) => c.unit.name);
+const sharded = compileTable(config([route("cart", "/cart/*", { scope: "sharded", failover: "reads" })]));
+const keyIn = (unit: string): string => {
+  for (let i = 0; ; i++)
+    if (sharded.units[sharded.slotUnits[slotOf(`u${i}`, 1024)]!]!.name === unit) return `u${i}`;
+};
+
+test("sharded: the key's slot decides the home unit, from header, then cookie, then query", () => {
+  for (const unit of ["hz", "sh", "sz"]) {
+    const key = keyIn(unit);
+    const other = keyIn(unit === "hz" ? "sh" : "hz");
+    const d = decided(
+      sharded,
+      request("GET", `/cart/1?uid=${other}`, ["Cookie", `uid=${other}`, "X-User-Id", key]),
+    );
+    assert.equal(sharded.units[d.home]!.name, unit);
+    assert.equal(d.slot, slotOf(key, 1024));
+    assert.equal(d.key, key);
+    assert.equal(d.candidates[d.first]!.unit.name, unit);
+    assert.equal(
+      decided(sharded, request("GET", `/cart/1?uid=${other}`, ["cookie", `a=b; uid=${key}`])).key,
+      key,
+    );
+    assert.equal(decided(sharded, request("GET", `/cart/1?x=1&uid=${key}&uid=${other}`)).key, key);
+  }
+});
+
+test("sharded: a pin wins over the slot", () => {
+  const d = decided(sharded, request("GET", "/cart/1", ["x-user-id", "qa-1"]));
+  assert.equal(sharded.units[d.home]!.name, "sz");
+  assert.ok(d.pinned);
+});
+
+test("sharded: without a key the route refuses, or uses the center where it says so", () => {
+  const refusal = decide(sharded, healthOf(sharded, {}), request("GET", "/cart/1?uid="));
+  assert.ok(refusal.refused && refusal.cause === "no-key");
+  const lenient = compileTable(
+    config([route("cart", "/cart/*", { scope: "sharded", missingKey: "center" })]),
+  );
+  assert.equal(lenient.units[decided(lenient, request("GET", "/cart/1")).home]!.name, "hz");
+});
+
+test("sharded: a key header that contradicts itself is refused, one that repeats itself is not", () => {
+  const twice = request("GET", "/cart/1", ["x-user-id", "a", "X-User-Id", "b"]);
+  const refusal = decide(sharded, healthOf(sharded, {}), twice);
+  assert.ok(refusal.refused && refusal.cause === "contradictory-key");
+  assert.equal(decided(sharded, request("GET", "/cart/1", ["x-user-id", "a", "x-user-id", "a"])).key, "a");
+});
+
+test("sharded: the same user in bytes, percent-encoding and a path parameter has one slot", () => {
+  const table = compileTable(
+    config([
+      route("byPath", "/u/:id/cart", { scope: "sharded", key: [{ from: "path", name: "id" }] }),
+      route("cart", "/cart/*", { scope: "sharded" }),
+    ]),
+  );
+  const latin1 = Buffer.from("张三", "utf8").toString("latin1");
+  const slots = [
+    decided(table, request("GET", "/cart/1", ["x-user-id", latin1])),
+    decided(table, request("GET", `/cart/1?uid=${encodeURIComponent("张三")}`)),
+    decided(table, request("GET", `/u/${encodeURIComponent("张三")}/cart`)),
+  ].map((d) => [d.key, d.slot]);
+  assert.deepEqual(slots, Array(3).fill(["张三", slotOf("张三", 1024)]));
+});
+
+test("failover: reads may leave their unit, writes may not", () => {
+  const key = keyIn("sh");
+  assert.deepEqual(unitsOf(decided(sharded, request("GET", "/cart/1", ["x-user-id", key]))), [
+    "sh",
+    "hz",
+    "sz",
+  ]);
+  assert.deepEqual(unitsOf(decided(sharded, request("POST", "/cart/1", ["x-user-id", key]))), ["sh"]);
+});
+
+test("failover: sharded writes never leave their unit, even when the route says all", () => {
+  const table = compileTable(config([route("cart", "/cart/*", { scope: "sharded", failover: "all" })]));
+  const key = keyIn("sh");
+  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) {
+    assert.deepEqual(unitsOf(decided(table, request(method, "/cart/1", ["x-user-id", key]))), ["sh"]);
+  }
+});
+
+test("health: a unit without a usable endpoint is passed over, and comes first again when it is back", () => {
+  const key = keyIn("sh");
+  const r = request("GET", "/cart/1", ["x-user-id", key]);
+  for (const bits of [DOWN, EJECTED, DOWN | EJECTED]) {
+    const d = decided(sharded, r, { "http://sh-1": bits });
+    assert.equal(d.candidates[d.first]!.unit.name, "hz");
+    assert.equal(sharded.units[d.home]!.name, "sh");
+    assert.ok(!d.panic);
+  }
+  const oneOfTwo = decided(sharded, request("GET", "/cart/1", ["x-user-id", keyIn("hz")]), {
+    "http://hz-1": DOWN,
+  });
+  assert.equal(oneOfTwo.first, 0);
+});
+
+test("health: when nothing is usable the decision is panic, not a refusal", () => {
+  const all = { "http://hz-1": DOWN, "http://hz-2": DOWN, "http://sh-1": DOWN, "http://sz-1": DOWN };
+  const d = decided(sharded, request("GET", "/cart/1", ["x-user-id", keyIn("sh")]), all);
+  assert.ok(d.panic);
+  const write = decided(sharded, request("POST", "/cart/1", ["x-user-id", keyIn("sh")]), all);
+  assert.deepEqual(unitsOf(write), ["sh"], "and a write still stays at home");
+});
+
+test("center: the center unit; nearest: the gateway's region, then near regions, then file order", () => {
+  const routes = [
+    route("orders", "/orders/*", { scope: "center", failover: "reads" }),
+    route("hall", "/hall/*"),
+  ];
+  const table = compileTable(config(routes), { region: "shanghai" });
+  assert.deepEqual(unitsOf(decided(table, request("GET", "/orders/1"))), ["hz", "sh", "sz"]);
+  assert.deepEqual(unitsOf(decided(table, request("POST", "/orders/1"))), ["hz"]);
+  assert.deepEqual(unitsOf(decided(table, request("POST", "/hall/1"))), ["sh", "sz", "hz"]);
+  const nowhere = compileTable(config(routes));
+  assert.deepEqual(unitsOf(decided(nowhere, request("GET", "/hall/1"))), ["hz", "sh", "sz"]);
+});
+
+test("a service without a pool in the home unit goes to the next one for reads, and refuses writes", () => {
+  const halls = [service("hall", { pools: { sz: { stable: ["http://sz-1"], canary: [] } } })];
+  const table = compileTable(
+    config([route("cart", "/cart/*", { scope: "sharded", failover: "reads" })], halls),
+  );
+  const key = keyIn("hz");
+  assert.deepEqual(unitsOf(decided(table, request("GET", "/cart/1", ["x-user-id", key]))), ["sz"]);
+  const write = decide(table, healthOf(table, {}), request("POST", "/cart/1", ["x-user-id", key]));
+  assert.ok(write.refused && write.cause === "no-pool");
+});
+
+test("version: header, pinned key, then share; stable where the unit has no canary", () => {
+  const canary = { share: 0.2, salt: "r1", header: { name: "x-canary", value: "1" }, pins: ["tester"] };
+  const table = compileTable(
+    config([route("cart", "/cart/*", { scope: "sharded" })], [service("hall", { canary })]),
+  );
+  const causes = (headers: string[]) => decided(table, request("GET", "/cart/1", headers)).versionCause;
+  assert.equal(causes(["x-user-id", "tester"]), "canary-pin");
+  assert.equal(causes(["x-user-id", "tester", "x-canary", "1"]), "canary-header");
+  assert.equal(causes(["x-user-id", "tester", "x-canary", "2"]), "canary-pin");
+  let share = 0;
+  for (let i = 0; i < 10_000; i++) if (causes(["x-user-id", `u${i}`]) === "canary-share") share++;
+  assert.ok(Math.abs(share / 10_000 - 0.2) < 0.015, `${share}`);
+});
+
+test("explain tells each step, of the same decision", () => {
+  const key = keyIn("sh");
+  const e = explain(
+    sharded,
+    healthOf(sharded, { "http://sh-1": DOWN }),
+    request("GET", "/cart/1", ["x-user-id", key]),
+  );
+  assert.equal(e.home, "sh");
+  assert.equal(e.unit, "hz");
+  assert.match(e.reasons.join("\n"), /XXH32\(key\) mod 1024 = slot \d+, owned by sh \(epoch 7\)/);
+  assert.match(e.reasons.join("\n"), /sh is passed over: it has no usable endpoint/);
+  assert.equal(explain(sharded, healthOf(sharded, {}), request("GET", "/nowhere")).decision, "refuse");
+});
