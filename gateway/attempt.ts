@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Endpoint } from "../model/table.ts";
-import type { Outcome } from "./breaker.ts";
+import type { Outcome, Trial } from "./breaker.ts";
 import type { Core } from "./core.ts";
 import type { Connection, EndpointConnections } from "./upstream.ts";
 
@@ -35,7 +35,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #unitRow: number;
   readonly #connections: EndpointConnections;
   readonly #connection: Connection;
-  #settleBreaker: ((outcome: Outcome) => void) | undefined;
+  readonly #trial: Trial | undefined;
   /** Undefined once the attempt is over. */
   #listener: AttemptListener | undefined;
   #discarded = -1;
@@ -44,14 +44,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
     core: Core,
     endpoint: Endpoint,
     unitRow: number,
-    settleBreaker: ((outcome: Outcome) => void) | undefined,
+    trial: Trial | undefined,
     listener: AttemptListener,
   ) {
     this.endpoint = endpoint;
     this.#core = core;
     this.#unitRow = unitRow;
     this.#listener = listener;
-    this.#settleBreaker = settleBreaker;
+    this.#trial = trial;
     core.inflight.begin(endpoint.id, unitRow);
     this.#connections = core.upstreams.of(endpoint);
     this.#connection = this.#connections.take();
@@ -133,8 +133,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   /** The unit agreed to a tunnel: that was its success. The place is held until the tunnel ends. */
   upgraded(): void {
-    this.#settleBreaker?.("success");
-    this.#settleBreaker = undefined;
+    this.#trial?.settle("success");
+  }
+
+  /** A good answer has begun. */
+  answered(): void {
+    this.#trial?.answered();
   }
 
   /** The answer came whole. */
@@ -147,7 +151,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#listener === undefined) return false;
     this.#listener = undefined;
     this.#core.inflight.end(this.endpoint.id, this.#unitRow);
-    this.#settleBreaker?.(outcome);
+    this.#trial?.settle(outcome);
     this.#core.queues.wake(this.#unitRow);
     return true;
   }

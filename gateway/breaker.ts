@@ -11,18 +11,16 @@ import type { CompiledRoute, CompiledUnit } from "../model/table.ts";
 
 export type Outcome = "success" | "failure" | "neutral";
 
-/** Longer than any attempt that its own deadlines leave alive; opossum must have one, or a lost trial blocks for ever. */
-const LOST_TRIAL = 60 * 60_000;
-
 const FAILED = new Error("the unit failed");
 FAILED.stack = "";
 
 export class UnitBreaker {
-  readonly #breaker: CircuitBreaker<[(settle: (outcome: Outcome) => void) => void], void>;
+  readonly #breaker: CircuitBreaker<[Trial], void>;
 
   constructor(policy: BreakerPolicy) {
-    this.#breaker = new CircuitBreaker(this.#run, {
-      timeout: LOST_TRIAL,
+    this.#breaker = new CircuitBreaker(run, {
+      // Attempts have deadlines of their own, and `answered` settles a trial whose stream has none.
+      timeout: false,
       errorThresholdPercentage: policy.errors * 100,
       volumeThreshold: policy.volume,
       rollingCountTimeout: policy.window,
@@ -46,29 +44,51 @@ export class UnitBreaker {
     );
   }
 
-  /** Begins an attempt; the caller must call the returned function once, when its stream has ended. */
-  begin(): (outcome: Outcome) => void {
-    let settle: ((outcome: Outcome) => void) | undefined;
-    this.#breaker
-      .fire((s) => {
-        settle = s;
-      })
-      .catch(ignore);
+  /** Begins an attempt, which must be settled once, when its stream has ended. */
+  begin(): Trial {
+    const trial = new Trial(this.#breaker.halfOpen);
     // Refused (open, or a second trial in half-open): the attempt goes on uncounted.
-    return settle ?? ignore;
+    this.#breaker.fire(trial).catch(ignore);
+    return trial;
   }
 
   shutdown(): void {
     this.#breaker.shutdown();
   }
+}
 
-  readonly #run = (start: (settle: (outcome: Outcome) => void) => void): Promise<void> =>
-    new Promise((resolve, reject) => {
-      start((outcome) => {
-        if (outcome === "failure" || (outcome === "neutral" && this.#breaker.halfOpen)) reject(FAILED);
-        else resolve();
-      });
+/** One attempt as opossum sees it: a promise that settles with its outcome. */
+export class Trial {
+  readonly #halfOpen: boolean;
+  #resolve: () => void = ignore;
+  #reject: (reason: Error) => void = ignore;
+
+  constructor(halfOpen: boolean) {
+    this.#halfOpen = halfOpen;
+  }
+
+  /** @internal opossum's action. */
+  run(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
+  }
+
+  /** A good answer has begun: enough for a trial, which must not wait for a stream that never ends. */
+  answered(): void {
+    if (this.#halfOpen) this.#resolve();
+  }
+
+  /** Counted the first time it is called. */
+  settle(outcome: Outcome): void {
+    if (outcome === "failure" || (outcome === "neutral" && this.#halfOpen)) this.#reject(FAILED);
+    else this.#resolve();
+  }
+}
+
+function run(trial: Trial): Promise<void> {
+  return trial.run();
 }
 
 function ignore(): void {}

@@ -79,6 +79,8 @@ export class Exchange extends Waiting implements AttemptListener {
   /** Bytes that the answer still owes by its Content-Length; −1 when it named none. */
   #owed = -1;
   #listensToDrain = false;
+  /** Where the fields begin that belong to an attempt; −1 before the first. */
+  #ownFrom = -1;
   #settled = false;
 
   constructor(parts: ExchangeParts) {
@@ -109,7 +111,8 @@ export class Exchange extends Waiting implements AttemptListener {
 
   begin(): void {
     this.core.deadlines.add(this);
-    this.response.on("close", () => this.#onClientClose());
+    (this.response as ResponseOfExchange)[kExchange] = this;
+    this.response.on("close", onResponseClose);
     this.core.budget(this.decision.route).request(this.startedAt);
     if (this.#body === undefined) {
       this.#advance();
@@ -200,17 +203,20 @@ export class Exchange extends Waiting implements AttemptListener {
     const { core, head, decision, unit } = this;
     const body = this.#body === undefined ? null : this.#body.forAttempt();
     this.attempts++;
-    const settleBreaker = core.breakers.of(decision.route, unit!)?.begin();
-    const attempt = new Attempt(core, endpoint, core.unitRow(unit!), settleBreaker, this);
+    const trial = core.breakers.of(decision.route, unit!)?.begin();
+    const attempt = new Attempt(core, endpoint, core.unitRow(unit!), trial, this);
     this.#attempt = attempt;
     this.#wait("connect", this.#timeout.connect);
-    const headers = head.out.slice();
-    headers.push("x-tidegate-unit", unit!.name, "x-tidegate-epoch", `${this.table.fleet.placement.epoch}`);
-    if (decision.slot !== -1) headers.push("x-tidegate-slot", `${decision.slot}`);
+    const { out } = head;
+    // A further attempt replaces what the one before said of its unit.
+    if (this.#ownFrom === -1) this.#ownFrom = out.length;
+    else out.length = this.#ownFrom;
+    out.push("x-tidegate-unit", unit!.name, "x-tidegate-epoch", this.table.epoch);
+    if (decision.slot !== -1) out.push("x-tidegate-slot", `${decision.slot}`);
     attempt.dispatch({
       path: this.path,
       method: this.method as never,
-      headers,
+      headers: out,
       body,
       // Without it undici closes the connection after every HEAD.
       reset: false,
@@ -254,7 +260,8 @@ export class Exchange extends Waiting implements AttemptListener {
       this.#refuse("upstream-malformed", (error as Error).message);
       return;
     }
-    this.#wait("stream", this.#timeout.idle);
+    this.#phase = "stream";
+    this.deadline = this.#owed > 0 ? 0 : this.core.deadlines.coarseNow + TICK + this.#timeout.idle;
   }
 
   #writeHead(status: number, headers: IncomingHttpHeaders, message: string): void {
@@ -270,8 +277,9 @@ export class Exchange extends Waiting implements AttemptListener {
       if (early || this.core.lameDuck) flat.push("connection", "close");
       response.writeHead(status, message, flat as never);
     }
-    // A header whose body is not in the same packet goes out by itself: server-sent events, slow first bytes.
-    if (this.#owed !== 0 && hasBody(this.method, status)) process.nextTick(flushHead, response);
+    // A header whose body is not in the same packet goes out by itself: at once where no length is known (server-sent
+    // events), else at the next tick of the deadlines, for a body of known length nearly always comes with it.
+    if (this.#owed === -1 && hasBody(this.method, status)) process.nextTick(flushHead, response);
   }
 
   onData(attempt: Attempt, chunk: Buffer): void {
@@ -322,7 +330,7 @@ export class Exchange extends Waiting implements AttemptListener {
     this.status = 101;
     const client = this.response.socket!;
     // From here on the client's socket is a tunnel's and not an answer's.
-    this.response.removeAllListeners("close");
+    this.response.off("close", onResponseClose);
     this.response.detachSocket(client);
     this.core.deadlines.remove(this);
     new Tunnel(this.core.deadlines, client, upstream, () => {
@@ -419,7 +427,7 @@ export class Exchange extends Waiting implements AttemptListener {
   // --- time ---------------------------------------------------------------------------------------------------
 
   #wait(phase: "connect" | "headers" | "body" | "stream", milliseconds: number): void {
-    this.#waitUntil(phase, this.core.clock.now() + milliseconds);
+    this.#waitUntil(phase, this.core.deadlines.coarseNow + TICK + milliseconds);
   }
 
   #waitUntil(phase: typeof this.phase, moment: number): void {
@@ -453,6 +461,11 @@ export class Exchange extends Waiting implements AttemptListener {
         this.#onAttemptOverdue(total);
         return;
       case "stream":
+        if (this.#owed > 0 && !isFlushed(this.response)) {
+          flushHead(this.response);
+          this.#wait("stream", this.#timeout.idle);
+          return;
+        }
         // Either side stopped: the stream is cut, so that neither takes it for whole.
         this.#attempt?.abort(this.response.writableNeedDrain ? "neutral" : "failure");
         this.#attempt = undefined;
@@ -513,7 +526,8 @@ export class Exchange extends Waiting implements AttemptListener {
     this.#settle();
   }
 
-  #onClientClose(): void {
+  /** @internal The response's `close`: it was sent whole, or the client left. */
+  onClientClose(): void {
     this.core.deadlines.remove(this);
     if (this.#settled) return;
     if (this.#phase === "queue") this.core.queues.leave(this.core.unitRow(this.unit!), this);
@@ -532,12 +546,23 @@ export class Exchange extends Waiting implements AttemptListener {
   }
 }
 
+const kExchange = Symbol("exchange");
+type ResponseOfExchange = ServerResponse & { [kExchange]?: Exchange };
+
+/** One function for all responses, so that no request makes one. */
+function onResponseClose(this: ServerResponse): void {
+  (this as ResponseOfExchange)[kExchange]!.onClientClose();
+}
+
 function hasBody(method: string, status: number): boolean {
   return method !== "HEAD" && status !== 204 && status !== 304;
 }
 
 /** Node knows whether a header has left only by a field of its own; for HTTP/2 it is sent at once. */
-function flushHead(response: ServerResponse & { _headerSent?: boolean }): void {
-  if (response._headerSent === false && !response.writableEnded && !response.destroyed)
-    response.flushHeaders();
+function isFlushed(response: ServerResponse & { _headerSent?: boolean }): boolean {
+  return response._headerSent !== false;
+}
+
+function flushHead(response: ServerResponse): void {
+  if (!isFlushed(response) && !response.writableEnded && !response.destroyed) response.flushHeaders();
 }

@@ -124,6 +124,7 @@ export class Gateway implements AdminView {
 
   /** @throws when a port is taken */
   async start(): Promise<void> {
+    this.#warnOfLimits();
     await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
     this.#health.install(this.#table);
     await this.#threads.start();
@@ -163,7 +164,16 @@ export class Gateway implements AdminView {
     this.#configError = undefined;
     this.#health.install(this.#table);
     this.#threads.publish(this.#snapshot);
+    this.#warnOfLimits();
     this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
+  }
+
+  /** What the language already says and this version does not do must not be believed to protect. */
+  #warnOfLimits(): void {
+    const limited = this.#table.routes.filter((r) => r.spec.limits.length > 0).map((r) => r.name);
+    if (limited.length > 0) {
+      this.#log.warn({ routes: limited }, "limits are checked but not yet enforced by this version");
+    }
   }
 
   #refuseConfig(problems: readonly string[]): void {

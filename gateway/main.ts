@@ -50,6 +50,8 @@ export async function runGateway(options: Record<string, string>): Promise<numbe
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
+    // Whoever started it with a channel is gone: nobody is left to stop it.
+    process.on("disconnect", stop);
   });
   if (cutOff > 0) log.warn({ cutOff }, "the grace period ended; requests were cut off");
   log.flush();

@@ -161,11 +161,7 @@ function onClientError(core: Core, error: NodeJS.ErrnoException & { reason?: str
   core.metrics.count("tidegate_client_errors_total", `cause="${type}"`);
   // Nothing was asked (a port scan, a client that went away), or an answer is under way: nothing can be said.
   const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
-  if (
-    error.code === "ECONNRESET" ||
-    !socket.writable ||
-    busy?.headersSent === true
-  ) {
+  if (error.code === "ECONNRESET" || !socket.writable || busy?.headersSent === true) {
     socket.destroy();
     return;
   }

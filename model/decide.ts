@@ -71,14 +71,14 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
   const match = table.router.find(request);
   if (match === undefined) return NO_ROUTE;
   const { route, params } = match;
-  const { service, spec } = route;
+  const { service, scope } = route;
 
   let key: string | undefined;
   let keySource: KeySource | undefined;
   let slot = -1;
   let home: number;
   let pinned = false;
-  if (spec.scope === "sharded" || service.hasCanary) {
+  if (scope === "sharded" || service.hasCanary) {
     const found = findKey(route, request, params);
     if (found === CONTRADICTORY_KEY) return { refused: true, cause: "contradictory-key", route };
     if (found !== undefined) {
@@ -86,9 +86,9 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
       keySource = found.source;
     }
   }
-  if (spec.scope === "sharded") {
+  if (scope === "sharded") {
     if (key === undefined) {
-      if (spec.missingKey === "refuse") return { refused: true, cause: "no-key", route };
+      if (route.spec.missingKey === "refuse") return { refused: true, cause: "no-key", route };
       home = table.center;
     } else {
       slot = slotOf(key, table.slots);
@@ -96,7 +96,7 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
       pinned = pin !== undefined;
       home = pin ?? table.slotUnits[slot]!;
     }
-  } else if (spec.scope === "center") {
+  } else if (scope === "center") {
     home = table.center;
   } else {
     home = -1;
@@ -192,7 +192,7 @@ function candidatesOf(
   method: string,
   home: number,
 ): readonly UnitPools[] {
-  const { failover, scope } = route.spec;
+  const { failover, scope } = route;
   // A unit never takes another unit's sharded writes by itself, whatever the route says.
   const mayLeave =
     failover === "all" ? scope !== "sharded" || isSafe(method) : failover === "reads" && isSafe(method);

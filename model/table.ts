@@ -63,6 +63,9 @@ export interface CompiledRoute {
   readonly match: Route["match"];
   readonly service: CompiledService;
   readonly key: readonly KeySource[];
+  /** Copies of what every decision reads of the specification: one cold object less per request. */
+  readonly scope: Route["scope"];
+  readonly failover: Route["failover"];
 }
 
 export interface Table {
@@ -73,6 +76,8 @@ export interface Table {
   readonly routes: readonly CompiledRoute[];
   readonly router: Router<CompiledRoute>;
   readonly slots: number;
+  /** The placement's epoch as text, as every forwarded request carries it. */
+  readonly epoch: string;
   /** Slot → unit index. */
   readonly slotUnits: Uint16Array;
   /** Key → unit index. */
@@ -148,6 +153,8 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
       match: spec.match,
       service: serviceByName.get(spec.service)!,
       key: spec.key ?? fleet.placement.key,
+      scope: spec.scope,
+      failover: spec.failover,
     }),
   );
 
@@ -159,6 +166,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     routes,
     router: buildRouter(routes),
     slots: fleet.placement.slots,
+    epoch: `${fleet.placement.epoch}`,
     slotUnits: Uint16Array.from(fleet.placement.map, (name) => unitIndex.get(name)!),
     pins: new Map(Object.entries(fleet.placement.pins).map(([key, name]) => [key, unitIndex.get(name)!])),
     center: units.findIndex((u) => u.spec.center),

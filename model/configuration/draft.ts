@@ -213,14 +213,18 @@ function choose(schema: Schema, node: YamlNode): Schema | undefined {
   );
 }
 
-/** Why no alternative took the node. A value that one of them understands but not allows is told so. */
+/** Why no alternative took the node; a value that one of them understood but may not have is told so. */
 function refusalOf(schema: Schema, node: YamlNode): Refusal {
+  let code = "wrong-type";
   for (const alternative of schema.anyOf ?? []) {
     if (node.kind !== "scalar" || !fits(alternative, node)) continue;
     const refusal = parseScalar(alternative, node);
-    if (refusal instanceof Refusal && refusal.code === "out-of-range") return refusal;
+    if (!(refusal instanceof Refusal)) continue;
+    if (refusal.code === "out-of-range") return refusal;
+    // Words are one way among several here, so "unknown word" would say too little.
+    if (refusal.code !== "unknown-word" && refusal.code !== "wrong-type") code = refusal.code;
   }
-  return new Refusal("wrong-type", `expected ${expectation(schema)}`);
+  return new Refusal(code, `expected ${expectation(schema)}`);
 }
 
 function fits(schema: Schema, node: YamlNode): boolean {

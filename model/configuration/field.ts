@@ -65,7 +65,7 @@ interface TextOptions {
   readonly most?: number;
 }
 
-export function text(description: string, options: TextOptions = {}): TUnsafe<string> {
+export function text(description: string | undefined, options: TextOptions = {}): TUnsafe<string> {
   const { expected = "a text", pattern, code = "invalid-text", numbers = false, most = 4096 } = options;
   return leaf(description, {
     json: {
@@ -269,7 +269,12 @@ export function slotRanges(): TUnsafe<string> {
 
 /** A map with the given fields and no others. `noun` has its article: "a route". */
 export function map<P extends Record<string, TSchema>>(noun: string, description: string, fields: P) {
-  const options = { additionalProperties: false, description, [NOUN]: noun, [EXPECTED]: `a map (${noun})` };
+  const options = {
+    additionalProperties: false,
+    description,
+    [NOUN]: noun,
+    [EXPECTED]: /^an? /.test(noun) ? `a map (${noun})` : "a map with its fields",
+  };
   return Type.Object(fields, options as never);
 }
 

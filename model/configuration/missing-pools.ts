@@ -12,7 +12,9 @@ export class MissingPools {
 
   constructor(fleet: Fleet) {
     this.#services = new Map(fleet.services.map((service) => [service.name, service]));
-    this.#owners = [...new Set(fleet.placement.map)];
+    // Units that are unknown or broken have problems of their own.
+    const units = new Set(fleet.units.map((unit) => unit.name));
+    this.#owners = [...new Set(fleet.placement.map)].filter((unit) => units.has(unit));
     this.#center = fleet.units.find((unit) => unit.center)?.name;
   }
 
@@ -34,7 +36,7 @@ export class MissingPools {
     const wanted = new Set(route.scope === "sharded" ? this.#owners : []);
     const needsCenter = route.scope === "center" || route.missingKey === "center";
     if (needsCenter && this.#center !== undefined) wanted.add(this.#center);
-    const missing = [...wanted].filter((unit) => unit !== "" && !Object.hasOwn(service.pools, unit));
+    const missing = [...wanted].filter((unit) => !Object.hasOwn(service.pools, unit));
     const shown = missing.slice(0, 5).map((unit) => `\`${unit}\``);
     const more = missing.length > shown.length ? ` and ${missing.length - shown.length} more units` : "";
     const text = shown.join(", ") + more;

@@ -144,7 +144,7 @@ const LimitSchema = field.map("a limit", "A token bucket for each combination of
     field.list(
       "What has a bucket of its own: client, user, route, unit, tenant, header:NAME. Default: one bucket for all.",
       "a list such as [client]",
-      field.text("", {
+      field.text(undefined, {
         pattern: /^(client|user|route|unit|tenant|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/,
         expected: "client, user, route, unit, tenant or header:NAME",
         code: "unknown-word",

@@ -202,7 +202,12 @@ function readEndpoints(
   for (const [i, text] of texts.entries()) {
     const origin = readEndpointUrl(text);
     if (origin instanceof Refusal) {
-      file.problem(texts, i, origin.code, () => `${quoted(text)} is no endpoint: ${origin.because}`);
+      file.problem(
+        texts,
+        i,
+        origin.code,
+        () => `${quoted(withoutPassword(text))} is no endpoint: ${origin.because}`,
+      );
       continue;
     }
     const first = seen.get(origin);
@@ -216,4 +221,9 @@ function readEndpoints(
     origins.push(origin);
   }
   return origins;
+}
+
+/** Problems go to logs and screens. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/]*@/, "//…@");
 }

@@ -84,19 +84,17 @@ export class YamlFile {
         prettyErrors: false,
         uniqueKeys: false, // The library compares each key with each other; TreeBuilder does it in linear time.
         resolveKnownTags: false,
-        logLevel: "silent",
+        logLevel: "error", // "silent" would pass over a second document.
       });
       const wrong = [...document.errors, ...document.warnings];
       for (const error of wrong.slice(0, MOST_SYNTAX_ERRORS)) {
-        this.problem(error.pos[0], "yaml-syntax", firstLine(error.message));
+        this.problem(error.pos[0], "yaml-syntax", explain(error.message));
       }
       if (wrong.length > 0) return undefined;
       this.isEmpty = document.contents === null;
       return this.isEmpty ? undefined : new TreeBuilder(this).build(document.contents);
     } catch (error) {
-      // A text of a hundred thousand brackets exhausts the parser's stack.
-      const reason = error instanceof RangeError ? "it is nested too deeply" : firstLine(String(error));
-      this.problem(0, "yaml-syntax", `the file cannot be read as YAML: ${reason}`);
+      this.problem(0, "yaml-syntax", `the file cannot be read as YAML: ${explain(String(error))}`);
       return undefined;
     }
   }
@@ -213,6 +211,11 @@ function rangeStart(source: unknown): number | undefined {
   return (source as { range?: readonly number[] } | null | undefined)?.range?.[0];
 }
 
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0]!;
+/** The library's sentence, without its excerpt of the file. */
+function explain(message: string): string {
+  // A text of a thousand brackets exhausts the parser's stack.
+  if (message.includes("Maximum call stack")) return "the file is nested too deeply";
+  if (message.includes("multiple documents"))
+    return "a second document begins here; expected one document per file";
+  return message.split("\n", 1)[0]!;
 }
