@@ -16,24 +16,12 @@ export function forward(
   response: ServerResponse,
   upgradeHead: Buffer | undefined,
 ): void {
-  const { head, peer, target, startedAt } = identity;
+  const { head } = identity;
   const body =
     upgradeHead === undefined && hasBody(request, head.contentLength, head.chunked)
       ? new RequestBody(request, decision.route.spec.maxBody, core.settings.replayBody, head.contentLength)
       : undefined;
-  new Exchange({
-    core,
-    table,
-    decision,
-    head,
-    peer,
-    request,
-    response,
-    body,
-    path: target,
-    startedAt,
-    upgradeHead,
-  }).begin();
+  new Exchange({ core, table, decision, identity, request, response, body, upgradeHead }).begin();
 }
 
 function hasBody(

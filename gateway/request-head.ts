@@ -27,6 +27,8 @@ export class RequestHead {
   forwardedHost: string | undefined = undefined;
   forwarded: string | undefined = undefined;
   via: string | undefined = undefined;
+  /** Where the fields of one attempt begin in `out`; −1 before the first attempt. */
+  placementFrom = -1;
   /** Why the request is refused. */
   refusal: RefusalType | undefined = undefined;
   refusalDetail: string | undefined = undefined;
@@ -219,6 +221,16 @@ export function addForwarded(head: RequestHead, peer: Peer): void {
     "via",
     head.via === undefined ? "1.1 tidegate" : `${head.via}, 1.1 tidegate`,
   );
+}
+
+/** The fields for one attempt: what its unit is told of the placement replaces what the attempt before said. */
+export function withPlacement(head: RequestHead, unit: string, epoch: string, slot: number): string[] {
+  const { out } = head;
+  if (head.placementFrom === -1) head.placementFrom = out.length;
+  else out.length = head.placementFrom;
+  out.push("x-tidegate-unit", unit, "x-tidegate-epoch", epoch);
+  if (slot !== -1) out.push("x-tidegate-slot", `${slot}`);
+  return out;
 }
 
 /** The address that the request comes from: the peer's, or what a trusted peer says. */

@@ -95,14 +95,21 @@ test("the index of literal beginnings and find-my-way alone give the same answer
     );
     const index = buildRouter(routes);
     // A first segment that must be decoded sends the same questions through find-my-way alone.
-    const throughTree = buildRouter(routes.map((r) => ({ ...r, match: { ...r.match, path: `/%${r.match.path}` } })));
+    const throughTree = buildRouter(
+      routes.map((r) => ({ ...r, match: { ...r.match, path: `/%${r.match.path}` } })),
+    );
     for (let i = 0; i < 60; i++) {
       let path = "";
-      for (let depth = Math.floor(random.next() * 5); depth >= 0; depth--) path += `/${pick(["a", "b", "cc", "d", ""])}`;
+      for (let depth = Math.floor(random.next() * 5); depth >= 0; depth--)
+        path += `/${pick(["a", "b", "cc", "d", ""])}`;
       const request = { method: pick(["GET", "POST"]), path, host: "", headers: [] };
       const direct = index.find(request);
       const tree = throughTree.find({ ...request, path: `/%25${path}` });
-      assert.equal(direct?.route.name, tree?.route.name, `seed ${seed}, ${request.method} ${path} among ${[...paths].join(" ")}`);
+      assert.equal(
+        direct?.route.name,
+        tree?.route.name,
+        `seed ${seed}, ${request.method} ${path} among ${[...paths].join(" ")}`,
+      );
     }
   }
 });

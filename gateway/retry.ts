@@ -1,0 +1,36 @@
+/** Whether a request that failed before its answer began may be tried again. */
+import { type Decision, isSafe } from "../model/decide.ts";
+import type { RetryCause } from "../model/route.ts";
+import type { Core } from "./core.ts";
+
+export interface Failed {
+  readonly core: Core;
+  readonly decision: Decision;
+  readonly method: string;
+  /** Attempts so far. */
+  readonly attempts: number;
+  readonly cause: RetryCause;
+  /** A server may have seen the request. */
+  readonly sent: boolean;
+  /** The body, if there is one, can be sent again whole. */
+  readonly replayable: boolean;
+}
+
+/** Takes one retry from the route's budget when it says yes. */
+export function mayRetry(failed: Failed): boolean {
+  const { core, decision, cause } = failed;
+  const { retry } = decision.route.spec;
+  if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
+  // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.
+  if (failed.sent && !isSafe(failed.method) && !retry.unsafe) return false;
+  if (core.budget(decision.route).take(retry.budget)) return true;
+  core.metrics.count("tidegate_retry_budget_exhausted_total", `route="${decision.route.name}"`);
+  return false;
+}
+
+/** The cause of `retry.on` that a status is; undefined when the route does not retry it. */
+export function retryCauseOf(decision: Decision, status: number): RetryCause | undefined {
+  if (status < 429) return undefined;
+  for (const cause of decision.route.spec.retry.on) if (Number(cause) === status) return cause;
+  return undefined;
+}

@@ -1,0 +1,125 @@
+/** Child processes of a benchmark: pinned to a core, measured by the kernel, ended for certain. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import net from "node:net";
+
+/** Clock ticks per second of /proc/PID/stat: USER_HZ is 100 on every Linux that Node runs on. */
+const TICKS = 100;
+
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+
+export interface Started {
+  readonly pid: number;
+  stop(): Promise<void>;
+  /** What it wrote to standard error. */
+  stderr(): string;
+}
+
+/** Starts a command on one core and waits until it accepts on a port. @throws with its own words when it does not */
+export async function start(
+  core: number,
+  command: readonly string[],
+  port: number,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Started> {
+  const child = spawn("taskset", ["-c", `${core}`, ...command], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  running.add(child);
+  let text = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    text = (text + chunk).slice(-4_000);
+  });
+  const exited = new Promise<void>((resolve) => {
+    child.once("exit", () => {
+      running.delete(child);
+      resolve();
+    });
+    child.once("error", (error) => {
+      running.delete(child);
+      text += error.message;
+      resolve();
+    });
+  });
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), 3_000);
+    await exited;
+    clearTimeout(timer);
+  };
+  const until = performance.now() + 15_000;
+  while (!(await accepts(port))) {
+    if (!running.has(child) || performance.now() > until) {
+      await stop();
+      throw new Error(
+        `${command[0]} did not accept on port ${port}: ${text.trim().split("\n").slice(-3).join(" | ")}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return { pid: child.pid!, stop, stderr: () => text };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** A port that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Seconds of CPU, user and system, of a process and all that it started (nginx's workers), all threads counted. */
+export function cpuSeconds(pid: number): number {
+  const parents = new Map<number, number[]>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = Number(statOf(Number(entry))?.[1] ?? -1);
+    parents.set(parent, [...(parents.get(parent) ?? []), Number(entry)]);
+  }
+  let ticks = 0;
+  const queue = [pid];
+  for (let one = queue.pop(); one !== undefined; one = queue.pop()) {
+    const stat = statOf(one);
+    if (stat !== undefined) ticks += Number(stat[11]) + Number(stat[12]);
+    queue.push(...(parents.get(one) ?? []));
+  }
+  return ticks / TICKS;
+}
+
+/** Fields of /proc/PID/stat behind the command's name: [0] state, [1] parent, [11] utime, [12] stime. */
+function statOf(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return undefined;
+  }
+}
+
+/** First line that a command prints about its version; undefined when it is not there. */
+export function versionOf(command: readonly string[]): string | undefined {
+  const result = spawnSync(command[0]!, command.slice(1), { encoding: "utf8", timeout: 10_000 });
+  if (result.error !== undefined) return undefined;
+  const line = `${result.stdout}${result.stderr}`.split("\n").find((l) => /\d+\.\d+/.test(l));
+  return /\d+\.\d+[\w.-]*/.exec(line ?? "")?.[0];
+}
