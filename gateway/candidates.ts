@@ -57,6 +57,7 @@ export class Candidates {
       this.breakerOpen = true;
       return undefined;
     }
+    if (!panic && this.#tried === undefined && this.#givesWay(pool, candidate)) return undefined;
     const endpoint = core.picker.pick(pool, this.#tried, panic);
     if (endpoint === undefined) return undefined;
     this.unit = pool.unit;
@@ -68,13 +69,21 @@ export class Candidates {
     return this.full ? undefined : endpoint;
   }
 
+  /** A unit that has just come back with all of its endpoints takes its share slowly, if another can take the rest. */
+  #givesWay(pool: EndpointPool, candidate: number): boolean {
+    const { candidates, version } = this.#decision;
+    if (candidate + 1 >= candidates.length || !this.#core.picker.isPoolCold(pool)) return false;
+    return nextCandidate(this.#core.live, candidates, version, candidate + 1) !== -1;
+  }
+
   /**
    * An endpoint failed: the next one is another of its unit, then one of the next unit.
    *
-   * The last attempt goes to another unit where there is one: two endpoints that failed say more about their unit
-   * than about each other.
+   * The last attempt goes to another unit where there is one: two endpoints that failed say more about their unit than
+   * about each other. So does one after a timeout, unless the next endpoint is above suspicion: every further endpoint
+   * that hangs costs a timeout more.
    */
-  failed(endpoint: Endpoint, lastAttempt: boolean): void {
+  failed(endpoint: Endpoint, last: boolean, slow: boolean): void {
     const { candidates, panic, version } = this.#decision;
     this.#tried ??= [];
     this.#tried.push(endpoint);
@@ -82,7 +91,8 @@ export class Candidates {
       candidates.length > 1 &&
       (panic || nextCandidate(this.#core.live, candidates, version, this.#at + 1) !== -1);
     const here = this.#core.picker.pick(endpoint.pool, this.#tried, panic);
-    if (here !== undefined && !(lastAttempt && elsewhere)) return;
+    const leave = last || (slow && here !== undefined && this.#core.live.failures[here.id] !== 0);
+    if (here !== undefined && !(leave && elsewhere)) return;
     if (elsewhere) this.#at++;
     // Nothing else is left: the same endpoints again, on new connections.
     else if (here === undefined) this.#tried = undefined;

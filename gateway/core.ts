@@ -1,7 +1,13 @@
 /** What one traffic thread hands to every exchange: its parts, made once. */
 import type { Clock, Random } from "../model/clock.ts";
 import type { GatewaySettings } from "../model/gateway-settings.ts";
-import type { CompiledRoute, CompiledUnit, Endpoint, Table } from "../model/table.ts";
+import {
+  type CompiledRoute,
+  type CompiledUnit,
+  type Endpoint,
+  endpointsOf,
+  type Table,
+} from "../model/table.ts";
 import type { AccessLog } from "./access-log.ts";
 import { Breakers } from "./breaker.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -23,8 +29,11 @@ export interface CoreOptions {
   readonly thread: number;
   readonly threads: number;
   readonly accessLog: AccessLog;
-  /** Tells the main thread that real traffic finds an endpoint failing: its row, and failures in a row. */
-  readonly onSuspect: (row: number, failures: number) => void;
+  /**
+   * Tells the main thread that real traffic finds an endpoint failing: its row, failures in a row, and whether the last
+   * one was an answer (5xx) or a connection that failed.
+   */
+  readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
 }
 
 export class Core {
@@ -91,7 +100,7 @@ export class Core {
   #install(table: Table, snapshot: Snapshot): Table {
     for (const unit of table.units) this.#unitRows.set(unit, snapshot.rows.units.get(unit.name)!);
     this.breakers.swap(table.routes);
-    this.upstreams.keepOnly(new Set(snapshot.rows.endpoints.values()));
+    this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
     this.accessLog.setSample(snapshot.config.gateway.accessLog.sample);
@@ -118,10 +127,10 @@ export class Core {
   }
 
   /** Real traffic failed at the endpoint: refused, reset, timed out, malformed, or 5xx. */
-  endpointFailed(endpoint: Endpoint): void {
+  endpointFailed(endpoint: Endpoint, answered: boolean): void {
     const failures = Atomics.add(this.live.failures, endpoint.id, 1) + 1;
     const threshold = endpoint.pool.service.spec.outlier.consecutive;
     if (failures === 1 || (threshold > 0 && failures % threshold === 0))
-      this.#onSuspect(endpoint.id, failures);
+      this.#onSuspect(endpoint.id, failures, answered);
   }
 }

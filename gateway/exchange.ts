@@ -48,6 +48,8 @@ export class Exchange extends Waiting implements AttemptListener {
   readonly question: Question;
   readonly candidates: Candidates;
   attempts = 0;
+  /** A retry was taken from the route's budget. */
+  retried = false;
   /** Status that the client was given; 0 before. */
   status = 0;
   /** Why the gateway answered by itself; empty when a unit did. */
@@ -81,6 +83,10 @@ export class Exchange extends Waiting implements AttemptListener {
     return this.decision.route.spec.timeout;
   }
 
+  get replayable(): boolean {
+    return this.#body === undefined || this.#body.replayable;
+  }
+
   get #body(): RequestBody | undefined {
     return this.question.body;
   }
@@ -89,7 +95,7 @@ export class Exchange extends Waiting implements AttemptListener {
     this.core.deadlines.add(this);
     (this.question.response as ResponseOfExchange)[kExchange] = this;
     this.question.response.on("close", onResponseClose);
-    this.core.budget(this.decision.route).request(this.identity.startedAt);
+    this.core.budget(this.decision.route).begin(this.identity.startedAt);
     if (this.#body === undefined) {
       this.#advance();
       return;
@@ -114,12 +120,14 @@ export class Exchange extends Waiting implements AttemptListener {
 
   #queue(): void {
     const { core } = this;
-    const { unit } = this.candidates;
-    const { queue } = unit!.spec;
-    if (this.#queuedAt === -1) this.#queuedAt = core.clock.now();
-    if (!core.queues.join(core.unitRow(unit!), queue.size, this))
-      this.#refuse("overload", `${unit!.name}'s queue is full`);
-    else this.#waitUntil("queue", this.#queuedAt + queue.wait);
+    const unit = this.candidates.unit!;
+    const { queue } = unit.spec;
+    // Who looked in vain goes back to the front.
+    const again = this.#queuedAt !== -1;
+    if (!again) this.#queuedAt = core.clock.now();
+    const joined = core.queues.join(core.unitRow(unit), queue.size, this, again);
+    if (joined) this.#waitUntil("queue", this.#queuedAt + queue.wait);
+    else this.#refuse("overload", `${unit.name}'s queue is full`);
   }
 
   #leaveQueue(): void {
@@ -165,7 +173,7 @@ export class Exchange extends Waiting implements AttemptListener {
 
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void {
     const { core } = this;
-    if (status >= 500) core.endpointFailed(attempt.endpoint);
+    if (status >= 500) core.endpointFailed(attempt.endpoint, true);
     else {
       core.endpointServed(attempt.endpoint);
       attempt.answered();
@@ -184,7 +192,7 @@ export class Exchange extends Waiting implements AttemptListener {
     } catch (error) {
       attempt.abort("failure");
       this.status = 0;
-      core.endpointFailed(attempt.endpoint);
+      core.endpointFailed(attempt.endpoint, true);
       this.#refuse("upstream-malformed", (error as Error).message);
       return;
     }
@@ -227,7 +235,7 @@ export class Exchange extends Waiting implements AttemptListener {
 
   onFailure(attempt: Attempt, failure: AttemptFailure, detail: string): void {
     this.#attempt = undefined;
-    if (failure !== "invalid") this.core.endpointFailed(attempt.endpoint);
+    if (failure !== "invalid") this.core.endpointFailed(attempt.endpoint, failure === "malformed");
     this.#lastDetail = detail;
     const cause = failure === "malformed" ? "reset" : failure;
     // The answer had begun: the client must see that it broke off, never a clean end.
@@ -241,21 +249,18 @@ export class Exchange extends Waiting implements AttemptListener {
   }
 
   #mayRetry(cause: RetryCause, attempt: Attempt): boolean {
-    const { core, decision, attempts } = this;
-    const { method } = this.identity;
-    if (core.clock.now() >= this.#overdueTotal) return false;
-    const replayable = this.#body === undefined || this.#body.replayable;
-    return mayRetry({ core, decision, method, attempts, cause, sent: attempt.sent, replayable });
+    if (this.core.clock.now() >= this.#overdueTotal || !mayRetry(this, cause, attempt.sent)) return false;
+    this.retried = true;
+    return true;
   }
 
   #retry(attempt: Attempt, failure: AttemptFailure | RetryCause): void {
     this.#attempt = undefined;
     this.#lastFailure = failure;
     this.failoverCause = failure;
-    const { core, decision } = this;
-    const { unit } = attempt.endpoint.pool;
-    core.metrics.attempt(unit.name, failure);
-    this.candidates.failed(attempt.endpoint, this.attempts >= decision.route.spec.retry.attempts);
+    this.core.metrics.attempt(attempt.endpoint.pool.unit.name, failure);
+    const last = this.attempts >= this.decision.route.spec.retry.attempts;
+    this.candidates.failed(attempt.endpoint, last, failure === "timeout");
     this.#advance();
   }
 
@@ -268,14 +273,8 @@ export class Exchange extends Waiting implements AttemptListener {
   #refuse(type: RefusalType, detail: string | undefined): void {
     this.problem = type;
     this.#body?.abandon();
-    this.status = answer(
-      this.core,
-      this.question.request,
-      this.question.response,
-      type,
-      detail,
-      this.decision.route.spec.fallback,
-    );
+    const { request, response } = this.question;
+    this.status = answer(this.core, request, response, type, detail, this.decision.route.spec.fallback);
     this.#closing();
   }
 
@@ -330,7 +329,7 @@ export class Exchange extends Waiting implements AttemptListener {
     const attempt = this.#attempt!;
     const failure = attempt.sent ? "timeout" : "refused";
     attempt.abort("failure");
-    this.core.endpointFailed(attempt.endpoint);
+    this.core.endpointFailed(attempt.endpoint, false);
     this.#lastDetail = attempt.sent ? "no answer in time" : "no connection in time";
     if (!total && this.#mayRetry(failure, attempt)) this.#retry(attempt, failure);
     else {
@@ -385,6 +384,7 @@ export class Exchange extends Waiting implements AttemptListener {
   #settle(): void {
     if (this.#settled) return;
     this.#settled = true;
+    this.core.budget(this.decision.route).end(this.retried);
     settle(this);
   }
 }

@@ -10,7 +10,7 @@ import type { Clock, Random } from "../model/clock.ts";
 import type { Config } from "../model/config.ts";
 import { healthWord } from "../model/explain.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
-import type { Table } from "../model/table.ts";
+import { endpointsOf, type Table } from "../model/table.ts";
 import { type AdminView, buildAdmin } from "./admin.ts";
 import { type Gauges, MetricsRegistry } from "./exposition.ts";
 import { HealthMonitor } from "./health.ts";
@@ -56,7 +56,7 @@ export class Gateway implements AdminView {
   readonly #options: GatewayOptions;
   readonly #log: Logger;
   readonly #live: LiveState;
-  readonly #rows = new RowRegistry();
+  readonly #rows: RowRegistry;
   readonly #registry = new MetricsRegistry();
   readonly #health: HealthMonitor;
   readonly #threads: Threads;
@@ -74,6 +74,7 @@ export class Gateway implements AdminView {
     this.#options = options;
     this.#log = options.log;
     this.#live = liveState(options.threads);
+    this.#rows = new RowRegistry((row) => this.#live.inflight[row] === 0);
     const { config, problems, files } = readConfigDir(options.configDir);
     if (config === undefined) throw new InvalidConfig(problems);
     for (const problem of problems)
@@ -106,7 +107,7 @@ export class Gateway implements AdminView {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }
         },
-        onSuspect: (row, failures) => this.#health.suspect(row, failures),
+        onSuspect: (row, failures, answered) => this.#health.suspect(row, failures, answered),
         onDeath: (thread, reason) => {
           this.#registry.count("tidegate_thread_restarts_total", "");
           this.#breakers.delete(thread);
@@ -274,7 +275,7 @@ export class Gateway implements AdminView {
         healthy: this.#isUnitHealthy(unit.index),
         inflight: this.#live.unitInflight[this.#snapshot.rows.units.get(unit.name)!],
       })),
-      endpoints: [...this.#endpoints()].map((e) => ({
+      endpoints: [...endpointsOf(this.#table)].map((e) => ({
         service: e.pool.service.name,
         unit: e.pool.unit.name,
         version: e.pool.version,
@@ -306,7 +307,7 @@ export class Gateway implements AdminView {
       ],
       [
         "tidegate_endpoint_healthy",
-        [...this.#endpoints()].map((e) => [
+        [...endpointsOf(this.#table)].map((e) => [
           `service="${e.pool.service.name}",unit="${e.pool.unit.name}",version="${e.pool.version}",endpoint="${e.origin}"`,
           this.#live.endpoints[e.id] === 0 ? 1 : 0,
         ]),
@@ -319,16 +320,6 @@ export class Gateway implements AdminView {
       ],
       ["tidegate_client_connections", [["", this.#live.connections[0]!]]],
     ]);
-  }
-
-  *#endpoints() {
-    for (const service of this.#table.services) {
-      for (const pools of service.pools) {
-        if (pools === undefined) continue;
-        yield* pools.stable.endpoints;
-        if (pools.canary !== undefined) yield* pools.canary.endpoints;
-      }
-    }
   }
 
   /** A unit is healthy while each of its services has a usable stable endpoint there. */

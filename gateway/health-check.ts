@@ -63,9 +63,9 @@ function probeHttp(origin: string, check: HealthCheck, tls: UpstreamTls): Promis
       response.setEncoding("utf8");
       response.on("error", (error) => finish(describe(error)));
       response.on("data", (chunk: string) => {
-        body += chunk;
+        body = (body + chunk).slice(0, MOST_BODY);
         if (body.includes(check.body!)) finish(undefined);
-        else if (body.length > MOST_BODY) finish(`the first 64 KiB lack ${JSON.stringify(check.body)}`);
+        else if (body.length === MOST_BODY) finish(`the first 64 KiB lack ${JSON.stringify(check.body)}`);
       });
       response.on("end", () => finish(`the body lacks ${JSON.stringify(check.body)}`));
     });

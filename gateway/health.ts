@@ -6,6 +6,7 @@
  * - After a failure the next check comes a tenth of the interval later, so that a hanging endpoint is out within
  *   three timeouts and a little more (HAProxy calls it `fastinter`).
  * - Real traffic that fails at an endpoint asks for a check now.
+ * - An ejection for failed connections ends when checks pass again; one for bad answers lasts its time.
  * - Ejection: as Envoy's outlier detection, consecutive failures; the n-th ejection lasts n × base.
  */
 import type { Clock, Random } from "../model/clock.ts";
@@ -76,12 +77,12 @@ export class HealthMonitor {
   }
 
   /** A thread says that real traffic fails at an endpoint. */
-  suspect(row: number, failures: number): void {
+  suspect(row: number, failures: number, answered: boolean): void {
     const watch = this.#watches.get(row);
     if (watch === undefined) return;
     watch.hurry();
     const { consecutive } = watch.service.outlier;
-    if (consecutive > 0 && failures >= consecutive) watch.eject();
+    if (consecutive > 0 && failures >= consecutive) watch.eject(answered);
   }
 
   stop(): void {
@@ -108,6 +109,8 @@ class Watch {
   #return: NodeJS.Timeout | undefined;
   #ejections = 0;
   #returnedAt = 0;
+  /** The ejection was for connections that failed: checks that pass again end it. */
+  #checksMayReturn = false;
 
   constructor(
     endpoint: Endpoint,
@@ -160,7 +163,8 @@ class Watch {
     this.#schedule(0);
   }
 
-  eject(): void {
+  /** @param answered real traffic had bad answers, which a passing check says nothing about */
+  eject(answered: boolean): void {
     if (this.#has(EJECTED) || this.#has(DOWN)) return;
     const { outlier } = this.service;
     const { endpoints } = this.endpoint.pool;
@@ -172,6 +176,8 @@ class Watch {
     this.#ejections = Math.max(0, this.#ejections - (this.#returnedAt === 0 ? 0 : quiet)) + 1;
     const length = Math.min(outlier.baseEjection * this.#ejections, outlier.maxEjection);
     this.#set(EJECTED, true);
+    this.#checksMayReturn = !answered;
+    this.#passes = 0;
     this.#events.onChange(
       this.endpoint,
       "ejected",
@@ -220,7 +226,11 @@ class Watch {
   #pass(): void {
     this.#fails = 0;
     this.#passes++;
-    if (!this.#has(DOWN) || this.#passes < this.service.health.healthy) return;
+    if (this.#passes < this.service.health.healthy) return;
+    if (!this.#has(DOWN)) {
+      if (this.#checksMayReturn) this.#returned("its checks pass");
+      return;
+    }
     Atomics.store(this.#live.failures, this.endpoint.id, 0);
     this.#warm();
     this.#set(DOWN, false);

@@ -109,8 +109,13 @@ function startProblem(error: Error & { code?: string; port?: number }, settings:
   }
   if (error.code === "EADDRINUSE" || error.message.includes("EADDRINUSE")) {
     const admin = error.port === settings.adminPort;
-    const port = admin ? settings.adminPort : (/:(\d+)$/.exec(error.message)?.[1] ?? settings.port);
-    return `tidegate gateway: port ${port} is taken; stop what listens there or choose another with ${admin ? "--admin-port" : "--port"}`;
+    const port = admin ? settings.adminPort : Number(/:(\d+)$/.exec(error.message)?.[1] ?? settings.port);
+    const flag = admin
+      ? "--admin-port"
+      : port === settings.tlsPort && port !== settings.port
+        ? "--tls-port"
+        : "--port";
+    return `tidegate gateway: port ${port} is taken; stop what listens there or choose another with ${flag}`;
   }
   if (error.code === "EACCES" || error.message.includes("EACCES")) {
     return `tidegate gateway: the port may not be opened by this user (${error.message})`;

@@ -35,7 +35,7 @@ export type FromThread =
   /** It cannot listen; said before it exits. */
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "swapped"; readonly revision: number }
-  | { readonly type: "suspect"; readonly row: number; readonly failures: number }
+  | { readonly type: "suspect"; readonly row: number; readonly failures: number; readonly answered: boolean }
   | {
       readonly type: "metrics";
       readonly delta: MetricsDelta;

@@ -44,6 +44,22 @@ export class Picker {
     return this.#live.inflight[second.id]! < this.#live.inflight[first.id]! ? second : first;
   }
 
+  /** Whether slow start holds the whole pool back this time: every usable endpoint of it is cold. */
+  isPoolCold(pool: EndpointPool): boolean {
+    let coldest: Endpoint | undefined;
+    for (const endpoint of pool.endpoints) {
+      if (this.#live.endpoints[endpoint.id] !== 0) continue;
+      if (!this.#isWarming(endpoint, pool)) return false;
+      coldest = endpoint;
+    }
+    return coldest !== undefined && this.#isCold(coldest, pool);
+  }
+
+  #isWarming(endpoint: Endpoint, pool: EndpointPool): boolean {
+    const since = this.#live.warmingSince[endpoint.id]!;
+    return since !== 0 && this.#clock.now() - since < pool.service.spec.slowStart;
+  }
+
   #start(length: number): number {
     return Math.floor(this.#random.next() * length);
   }

@@ -5,12 +5,17 @@
  * a quiet route retry at all. Source: Finagle's RetryBudget (20 %, 10/s, 10 s) and "The Site Reliability Workbook",
  * chapter 22; Envoy's is 20 % of active requests with a floor of 3.
  *
+ * A request that timed out is bounded otherwise, by what its retry occupies: retries under way may be at most `share` of
+ * the requests under way, or three (Envoy's budget). A unit that hangs makes all of its traffic time out at once, long
+ * after it came; counted by number alone, most of it could not move.
+ *
  * A budget belongs to a route in one thread: each thread sees its own share of the traffic, and the floor is divided.
  */
 import type { Clock } from "../model/clock.ts";
 
 const SECONDS = 10;
 const FLOOR_PER_SECOND = 10;
+const ACTIVE_FLOOR = 3;
 
 export class RetryBudget {
   readonly #clock: Clock;
@@ -20,6 +25,8 @@ export class RetryBudget {
   #second: number;
   #requestSum = 0;
   #retrySum = 0;
+  #active = 0;
+  #activeRetries = 0;
 
   /** @param threads how many threads share the floor. */
   constructor(clock: Clock, threads: number) {
@@ -28,16 +35,33 @@ export class RetryBudget {
     this.#second = Math.floor(clock.now() / 1000);
   }
 
-  request(now: number): void {
+  /** A request begins; `end` must follow once. */
+  begin(now: number): void {
+    this.#active++;
     this.#advance(now);
     this.#requests[this.#second % SECONDS]!++;
     this.#requestSum++;
   }
 
-  /** Takes one retry from the budget; false when it is spent. `share` is the route's own, 0 to 1. */
-  take(share: number): boolean {
+  /** @param retried whether a retry of it was taken from the budget */
+  end(retried: boolean): void {
+    this.#active--;
+    if (retried) this.#activeRetries--;
+  }
+
+  /**
+   * Takes one retry from the budget; false when it is spent.
+   *
+   * @param share the route's own, 0 to 1
+   * @param slow the attempt timed out, rather than failing at once
+   * @param again the request has taken a retry before
+   */
+  take(share: number, slow: boolean, again: boolean): boolean {
     this.#advance(this.#clock.now());
-    if (this.#retrySum >= this.#floor + share * this.#requestSum) return false;
+    const byNumber = this.#retrySum < this.#floor + share * this.#requestSum;
+    const byRoom = slow && (again || this.#activeRetries < Math.max(ACTIVE_FLOOR, share * this.#active));
+    if (!byNumber && !byRoom) return false;
+    if (!again) this.#activeRetries++;
     this.#retries[this.#second % SECONDS]!++;
     this.#retrySum++;
     return true;
@@ -45,7 +69,7 @@ export class RetryBudget {
 
   #advance(now: number): void {
     const second = Math.floor(now / 1000);
-    if (second === this.#second) return;
+    if (second <= this.#second) return;
     const steps = Math.min(second - this.#second, SECONDS);
     for (let i = 1; i <= steps; i++) {
       const at = (this.#second + i) % SECONDS;

@@ -3,27 +3,27 @@ import { type Decision, isSafe } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
 import type { Core } from "./core.ts";
 
+/** What a retry is judged by: an exchange. */
 export interface Failed {
   readonly core: Core;
   readonly decision: Decision;
-  readonly method: string;
+  readonly identity: { readonly method: string };
   /** Attempts so far. */
   readonly attempts: number;
-  readonly cause: RetryCause;
-  /** A server may have seen the request. */
-  readonly sent: boolean;
+  /** A retry was taken from the budget before. */
+  readonly retried: boolean;
   /** The body, if there is one, can be sent again whole. */
   readonly replayable: boolean;
 }
 
-/** Takes one retry from the route's budget when it says yes. */
-export function mayRetry(failed: Failed): boolean {
-  const { core, decision, cause } = failed;
+/** Takes one retry from the route's budget when it says yes. @param sent a server may have seen the request */
+export function mayRetry(failed: Failed, cause: RetryCause, sent: boolean): boolean {
+  const { core, decision } = failed;
   const { retry } = decision.route.spec;
   if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
   // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.
-  if (failed.sent && !isSafe(failed.method) && !retry.unsafe) return false;
-  if (core.budget(decision.route).take(retry.budget)) return true;
+  if (sent && !isSafe(failed.identity.method) && !retry.unsafe) return false;
+  if (core.budget(decision.route).take(retry.budget, cause === "timeout", failed.retried)) return true;
   core.metrics.count("tidegate_retry_budget_exhausted_total", `route="${decision.route.name}"`);
   return false;
 }

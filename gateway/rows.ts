@@ -21,36 +21,43 @@ export function endpointKey(service: string, unit: string, version: Version, ori
 class RowAllocator {
   readonly #limit: number;
   readonly #what: string;
+  readonly #isIdle: (row: number) => boolean;
   #rows = new Map<string, number>();
   #next = 0;
   #free: number[] = [];
-  /** Rows given up by the last swap; free at the swap after next. */
+  /** Rows that were given up; free at the swap after next, if a tunnel or a long answer does not still count on them. */
   #resting: number[] = [];
 
-  constructor(limit: number, what: string) {
+  /** @param isIdle whether nothing counts on a row any more */
+  constructor(limit: number, what: string, isIdle: (row: number) => boolean) {
     this.#limit = limit;
     this.#what = what;
+    this.#isIdle = isIdle;
   }
 
   /** @returns the rows of exactly these names, and those that are new and must be cleared. */
   assign(names: Iterable<string>): { rows: Map<string, number>; fresh: number[] } {
     const rows = new Map<string, number>();
     const fresh: number[] = [];
+    const free = [...this.#free];
+    let next = this.#next;
     for (const name of names) {
       const known = this.#rows.get(name);
       if (known !== undefined) {
         rows.set(name, known);
         continue;
       }
-      const row = this.#free.pop() ?? this.#next++;
+      const row = free.pop() ?? next++;
       if (row >= this.#limit) {
         throw new RangeError(`more than ${this.#limit} ${this.#what}: split the fleet over several gateways`);
       }
       rows.set(name, row);
       fresh.push(row);
     }
-    this.#free.push(...this.#resting);
-    this.#resting = [];
+    // Nothing is kept of an assignment that threw.
+    this.#free = [...free, ...this.#resting.filter(this.#isIdle)];
+    this.#next = next;
+    this.#resting = this.#resting.filter((row) => !this.#isIdle(row));
     for (const [name, row] of this.#rows) if (!rows.has(name)) this.#resting.push(row);
     this.#rows = rows;
     return { rows, fresh };
@@ -58,8 +65,13 @@ class RowAllocator {
 }
 
 export class RowRegistry {
-  readonly #endpoints = new RowAllocator(MAX_ENDPOINTS, "endpoints");
-  readonly #units = new RowAllocator(MAX_UNITS, "units");
+  readonly #endpoints: RowAllocator;
+  readonly #units = new RowAllocator(MAX_UNITS, "units", () => true);
+
+  /** @param isIdle whether an endpoint's row has no request under way */
+  constructor(isIdle: (row: number) => boolean = () => true) {
+    this.#endpoints = new RowAllocator(MAX_ENDPOINTS, "endpoints", isIdle);
+  }
 
   /** @throws RangeError when the configuration is larger than shared memory has rows. */
   assign(config: Config): { rows: Rows; freshEndpoints: number[] } {

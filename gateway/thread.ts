@@ -1,6 +1,7 @@
 /** A traffic thread: accepts on the shared port and serves; the main thread does everything else. */
 import type { Http2Session } from "node:http2";
 import type { Server } from "node:http";
+import net from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 import type { FastifyInstance } from "fastify";
 import pino from "pino";
@@ -30,7 +31,7 @@ const core = new Core(
     thread: start.thread,
     threads: start.threads,
     accessLog,
-    onSuspect: (row, failures) => say({ type: "suspect", row, failures }),
+    onSuspect: (row, failures, answered) => say({ type: "suspect", row, failures, answered }),
   },
   start.snapshot,
 );
@@ -87,6 +88,8 @@ async function listen(tls: TlsOptions | undefined, at: number): Promise<number> 
   server.on("session", (session: Http2Session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
+    // A client that comes during the lame duck has its first streams answered, and is sent away with them.
+    if (core.lameDuck) session.once("stream", () => session.close());
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -122,7 +125,7 @@ async function drain(grace: number): Promise<void> {
   const until = core.clock.now() + grace;
   core.lameDuck = true;
   for (const session of sessions) session.close();
-  for (const { server } of servers) server.close();
+  await closeListeners();
   // A client that is about to send on a kept connection gets its answer, with Connection: close, rather than a reset.
   const idleFrom = Math.min(core.clock.now() + 1_000, until);
   while (core.clock.now() < until) {
@@ -136,6 +139,30 @@ async function drain(grace: number): Promise<void> {
   handOver();
   accessLog.flush();
   say({ type: "drained", cutOff });
+}
+
+/** A turn of the loop shorter than this (ms) did nothing but look. */
+const QUIET_TURN = 0.05;
+
+/**
+ * Closing a listener resets the connections that wait in its queue (unless net.ipv4.tcp_migrate_req is 1), and Node's
+ * own close() also those that were just accepted and have not been read. So each closes right after a short turn of
+ * the loop that brought no connection, and by the plain close() of net, which leaves connections alone.
+ */
+async function closeListeners(): Promise<void> {
+  let accepted = 0;
+  for (const { server } of servers) server.on("connection", () => accepted++);
+  const giveUp = performance.now() + 100;
+  for (const { server } of servers) {
+    for (;;) {
+      const before = accepted;
+      const began = performance.now();
+      await new Promise((resolve) => setImmediate(resolve));
+      const now = performance.now();
+      if ((accepted === before && now - began < QUIET_TURN) || now > giveUp) break;
+    }
+    net.Server.prototype.close.call(server);
+  }
 }
 
 function logWriter(target: string): ((record: AccessRecord) => void) | undefined {

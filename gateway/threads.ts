@@ -13,7 +13,7 @@ export interface ThreadsOptions {
   readonly tlsPort: number | undefined;
   readonly accessLog: string;
   readonly onMetrics: (thread: number, message: FromThread & { type: "metrics" }) => void;
-  readonly onSuspect: (row: number, failures: number) => void;
+  readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
   readonly onDeath: (thread: number, reason: string) => void;
 }
 
@@ -156,7 +156,7 @@ export class Threads {
             this.#options.onMetrics(thread, message);
             return;
           case "suspect":
-            this.#options.onSuspect(message.row, message.failures);
+            this.#options.onSuspect(message.row, message.failures, message.answered);
             return;
         }
       });

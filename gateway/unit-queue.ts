@@ -12,10 +12,11 @@ export class UnitQueues {
   readonly #lines = new Map<number, Queued[]>();
 
   /** False when the line is full. */
-  join(unitRow: number, size: number, waiter: Queued): boolean {
+  join(unitRow: number, size: number, waiter: Queued, again = false): boolean {
     const line = this.#lines.get(unitRow) ?? [];
     if (line.length >= size) return false;
-    line.push(waiter);
+    if (again) line.unshift(waiter);
+    else line.push(waiter);
     this.#lines.set(unitRow, line);
     return true;
   }

@@ -20,6 +20,8 @@ export interface Connection {
 
 export class EndpointConnections {
   readonly origin: string;
+  /** What its connections were made with; another signature needs other connections. */
+  readonly signature: string;
   /**
    * What every request names as its server, so that a client's Host can neither choose the name that is verified nor
    * make undici reconnect.
@@ -32,6 +34,7 @@ export class EndpointConnections {
 
   constructor(endpoint: Endpoint, maxHeader: number) {
     this.origin = endpoint.origin;
+    this.signature = signatureOf(endpoint);
     this.#maxHeader = maxHeader;
     const { tls } = endpoint.pool.service.spec;
     const { hostname } = new URL(endpoint.origin);
@@ -105,6 +108,10 @@ export class EndpointConnections {
   }
 }
 
+function signatureOf(endpoint: Endpoint): string {
+  return `${endpoint.origin} ${JSON.stringify(endpoint.pool.service.spec.tls)}`;
+}
+
 /** All connections of a thread, by endpoint row, kept over table swaps. */
 export class Upstreams {
   #byRow = new Map<number, EndpointConnections>();
@@ -124,9 +131,11 @@ export class Upstreams {
   }
 
   /** Lets go of endpoints that the new table does not have, or whose TLS settings changed. */
-  keepOnly(rows: ReadonlySet<number>): void {
+  keepOnly(endpoints: Iterable<Endpoint>): void {
+    const signatures = new Map<number, string>();
+    for (const endpoint of endpoints) signatures.set(endpoint.id, signatureOf(endpoint));
     for (const [row, connections] of this.#byRow) {
-      if (rows.has(row)) continue;
+      if (signatures.get(row) === connections.signature) continue;
       connections.retire();
       this.#byRow.delete(row);
     }

@@ -26,8 +26,11 @@ export class FileWatch {
    */
   follow(paths: readonly string[]): void {
     if (paths.join("\0") === this.#paths.join("\0")) return;
+    // What was followed before keeps its state, so that a save between the reading and this call is seen.
+    const before = new Map(this.#paths.map((path, i) => [path, this.#applied.split(";")[i]]));
     this.#paths = paths;
-    this.#applied = this.#fingerprint();
+    const now = this.#fingerprint().split(";");
+    this.#applied = paths.map((path, i) => `${before.get(path) ?? now[i]};`).join("");
     this.#seen = this.#applied;
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY);
   }

@@ -175,6 +175,17 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
   };
 }
 
+/** Every endpoint of a table. */
+export function* endpointsOf(table: Table): Iterable<Endpoint> {
+  for (const service of table.services) {
+    for (const pools of service.pools) {
+      if (pools === undefined) continue;
+      yield* pools.stable.endpoints;
+      if (pools.canary !== undefined) yield* pools.canary.endpoints;
+    }
+  }
+}
+
 /** Units of the gateway's region first, then of its `near` regions in order, then the rest in file order. */
 function nearestUnits(fleet: Fleet, region: string | undefined): number[] {
   const rank = new Map<string, number>();

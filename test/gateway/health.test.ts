@@ -93,7 +93,7 @@ test("real traffic that fails asks for a check now", async (t) => {
   await pass(100);
   probed.length = 0;
   ill.add("http://e0");
-  monitor.suspect(0, 1);
+  monitor.suspect(0, 1, true);
   await pass(10);
   assert.deepEqual(probed, ["http://e0"]);
   await pass(210);
@@ -104,11 +104,11 @@ test("five failures in a row eject, and the ejection's length grows to its bound
   const outlier = { consecutive: 5, baseEjection: 1_000, maxEjection: 3_000, maxShare: 0.5 };
   const { monitor, live, pass, words, clock } = setUp(t, 2, { outlier, slowStart: 500 });
   await pass(20);
-  monitor.suspect(0, 1);
+  monitor.suspect(0, 1, true);
   assert.equal(live.endpoints[0], 0);
   for (const length of [1_000, 2_000, 3_000, 3_000]) {
     live.failures[0] = 5;
-    monitor.suspect(0, 5);
+    monitor.suspect(0, 5, true);
     assert.equal(live.endpoints[0], EJECTED);
     await pass(length - 20);
     assert.equal(live.endpoints[0], EJECTED, `for ${length} ms, though its checks pass`);
@@ -120,7 +120,7 @@ test("five failures in a row eject, and the ejection's length grows to its bound
   assert.equal(words().filter((w) => w === "e0 ejected").length, 4);
   // A quiet while forgives, a step per base ejection.
   await pass(10_000);
-  monitor.suspect(0, 5);
+  monitor.suspect(0, 5, true);
   await pass(1_010);
   assert.equal(live.endpoints[0], 0);
 });
@@ -129,11 +129,11 @@ test("the last usable endpoint is never ejected", async (t) => {
   const outlier = { consecutive: 5, baseEjection: 1_000, maxEjection: 3_000, maxShare: 1 };
   const { monitor, live, pass } = setUp(t, 2, { outlier });
   await pass(20);
-  monitor.suspect(0, 5);
-  monitor.suspect(1, 5);
+  monitor.suspect(0, 5, true);
+  monitor.suspect(1, 5, true);
   assert.deepEqual([live.endpoints[0], live.endpoints[1]], [EJECTED, 0]);
   const alone = setUpAlone(t);
-  alone.monitor.suspect(0, 5);
+  alone.monitor.suspect(0, 5, true);
   assert.equal(alone.live.endpoints[0], 0);
 });
 
@@ -148,14 +148,14 @@ test("an endpoint that is down counts against the last usable one as well", asyn
   ill.add("http://e0");
   await pass(20);
   assert.equal(live.endpoints[0], DOWN);
-  monitor.suspect(1, 5);
+  monitor.suspect(1, 5, true);
   assert.equal(live.endpoints[1], 0);
 });
 
 test("no more than a share of a pool is ejected at once", async (t) => {
   const { monitor, live, pass } = setUp(t, 5); // half of five, rounded down, is two
   await pass(20);
-  for (const row of [0, 1, 2, 3, 4]) monitor.suspect(row, 5);
+  for (const row of [0, 1, 2, 3, 4]) monitor.suspect(row, 5, true);
   assert.deepEqual([...live.endpoints.subarray(0, 5)], [EJECTED, EJECTED, 0, 0, 0]);
 });
 
@@ -163,7 +163,7 @@ test("`consecutive: 0` turns ejection off", async (t) => {
   const outlier = { consecutive: 0, baseEjection: 1_000, maxEjection: 3_000, maxShare: 1 };
   const { monitor, live, pass } = setUp(t, 3, { outlier });
   await pass(20);
-  for (let failures = 1; failures < 50; failures++) monitor.suspect(0, failures);
+  for (let failures = 1; failures < 50; failures++) monitor.suspect(0, failures, true);
   assert.equal(live.endpoints[0], 0);
 });
 
@@ -191,7 +191,7 @@ test("an ejection goes on under a new table, and ends", async (t) => {
   const outlier = { consecutive: 5, baseEjection: 1_000, maxEjection: 3_000, maxShare: 0.5 };
   const { monitor, live, pass } = setUp(t, 2, { outlier });
   await pass(20);
-  monitor.suspect(0, 5);
+  monitor.suspect(0, 5, true);
   await pass(500);
   monitor.install(tableWith(["http://e0", "http://e1"], { health: { ...CHECK, interval: 900 }, outlier }));
   assert.equal(live.endpoints[0], EJECTED);

@@ -7,27 +7,27 @@ const FLOOR = 100; // ten a second over ten seconds
 
 function takeAll(budget: RetryBudget, share: number): number {
   let taken = 0;
-  while (taken < 10_000 && budget.take(share)) taken++;
+  while (taken < 10_000 && budget.take(share, false, false)) taken++;
   return taken;
 }
 
 test("a quiet route may retry up to the floor", () => {
   const budget = new RetryBudget(new HandClock(), 1);
   assert.equal(takeAll(budget, 0.2), FLOOR);
-  assert.equal(budget.take(0.2), false);
+  assert.equal(budget.take(0.2, false, false), false);
 });
 
 test("a busy route may retry its share above the floor", () => {
   const clock = new HandClock();
   const budget = new RetryBudget(clock, 1);
-  for (let i = 0; i < 1_000; i++) budget.request(clock.now());
+  for (let i = 0; i < 1_000; i++) budget.begin(clock.now());
   assert.equal(takeAll(budget, 0.2), FLOOR + 200);
 });
 
 test("a share of nothing leaves the floor", () => {
   const clock = new HandClock();
   const budget = new RetryBudget(clock, 1);
-  for (let i = 0; i < 1_000; i++) budget.request(clock.now());
+  for (let i = 0; i < 1_000; i++) budget.begin(clock.now());
   assert.equal(takeAll(budget, 0), FLOOR);
 });
 
@@ -36,7 +36,7 @@ test("requests and retries are forgotten after ten seconds, second by second", (
   const budget = new RetryBudget(clock, 1);
   for (let second = 0; second < 10; second++) {
     clock.time = second * 1_000;
-    for (let i = 0; i < 100; i++) budget.request(clock.now());
+    for (let i = 0; i < 100; i++) budget.begin(clock.now());
   }
   assert.equal(takeAll(budget, 0.5), FLOOR + 500);
   clock.time = 10_000; // the first second's requests are gone, the retries of the tenth are not
@@ -48,7 +48,7 @@ test("requests and retries are forgotten after ten seconds, second by second", (
 test("a long quiet empties it whole", () => {
   const clock = new HandClock();
   const budget = new RetryBudget(clock, 1);
-  for (let i = 0; i < 1_000; i++) budget.request(clock.now());
+  for (let i = 0; i < 1_000; i++) budget.begin(clock.now());
   assert.equal(takeAll(budget, 0.2), FLOOR + 200);
   clock.time += 3_600_000;
   assert.equal(takeAll(budget, 0.2), FLOOR);
@@ -63,8 +63,22 @@ test("a request that began in the second before is counted and takes nothing bac
   const clock = new HandClock(5_001);
   const budget = new RetryBudget(clock, 1);
   assert.equal(takeAll(budget, 0), FLOOR);
-  budget.request(4_999);
-  assert.equal(budget.take(0), false, "the retries of this second are still counted");
+  budget.begin(4_999);
+  assert.equal(budget.take(0, false, false), false, "the retries of this second are still counted");
   clock.time = 5_500;
-  assert.equal(budget.take(0), false);
+  assert.equal(budget.take(0, false, false), false);
+});
+
+test("a unit that hangs makes all of its requests time out at once: their retries are bounded by what they occupy", () => {
+  const clock = { now: () => 0 };
+  const budget = new RetryBudget(clock, 1);
+  for (let i = 0; i < 1_000; i++) budget.begin(0);
+  // By number: 100 + 20 % of 1,000. By room: 20 % of the 1,000 under way.
+  for (let i = 0; i < 300; i++) assert.ok(budget.take(0.2, false, false));
+  assert.ok(!budget.take(0.2, false, false), "fast failures have spent it");
+  assert.ok(!budget.take(0.2, true, false), "and occupy all the room");
+  for (let i = 0; i < 150; i++) budget.end(true);
+  assert.ok(budget.take(0.2, true, false), "room is given back by those that ended");
+  assert.ok(budget.take(0.2, true, true), "a second retry occupies no more than the first");
+  assert.ok(!budget.take(0.2, false, false), "the number is not");
 });

@@ -6,6 +6,7 @@ import { fleetYaml, until } from "../../support/gateway.ts";
 import {
   type Answer,
   Client,
+  check,
   get,
   HOST,
   isProblem,
@@ -13,8 +14,8 @@ import {
   plain,
   post,
   type Said,
-  say,
   type Site,
+  say,
   site,
   unharmed,
   values,
@@ -59,8 +60,7 @@ async function answered(
       .answers.filter((a) => a.status >= 200)
       .at(-1);
     return (
-      last !== undefined &&
-      last.whole &&
+      last?.whole === true &&
       (text.includes("chunked") ||
         /content-length/i.test(text) ||
         method === "HEAD" ||
@@ -94,7 +94,6 @@ const MALFORMED: Record<string, string> = {
   "a status of 0": "HTTP/1.1 000 OK\r\ncontent-length: 2\r\n\r\nok",
   "a negative status": "HTTP/1.1 -200 OK\r\ncontent-length: 2\r\n\r\nok",
   "another version": "HTTP/1.7 200 OK\r\ncontent-length: 2\r\n\r\nok",
-  "HTTP/2.0 in HTTP/1 syntax": "HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
   "a field without a colon": head("nonsense\r\ncontent-length: 2\r\n"),
   "a space before the colon": head("content-length : 2\r\n"),
   "an empty name": head(": x\r\ncontent-length: 2\r\n"),
@@ -107,7 +106,6 @@ const MALFORMED: Record<string, string> = {
   "NUL in a value": head("x-a: b\0c\r\ncontent-length: 2\r\n"),
   "NUL in a name": head("x\0a: b\r\ncontent-length: 2\r\n"),
   "a control byte in a value": head("x-a: b\x01c\r\ncontent-length: 2\r\n"),
-  "a control byte in the reason": "HTTP/1.1 200 O\x01K\r\ncontent-length: 2\r\n\r\nok",
   "a bare CR in the reason": "HTTP/1.1 200 O\rK\r\ncontent-length: 2\r\n\r\nok",
   "Content-Length twice, the same": head("content-length: 2\r\ncontent-length: 2\r\n"),
   "Content-Length twice, different": head("content-length: 2\r\ncontent-length: 20\r\n"),
@@ -133,14 +131,13 @@ const MALFORMED: Record<string, string> = {
   "a header of 10 MB in many fields": head(
     `${`x-a: ${"b".repeat(1_000)}\r\n`.repeat(10_000)}content-length: 2\r\n`,
   ),
-  "10,000 fields": head(`${"x-a: b\r\n".repeat(10_000)}content-length: 2\r\n`),
 };
 
 test("answers of a unit", async (t) => {
   const s = await site(t, ROUTES);
 
   for (const [name, answer] of Object.entries(MALFORMED)) {
-    await t.test(`${name}: 502 upstream-malformed`, async () => {
+    await check(t, `${name}: 502 upstream-malformed`, async () => {
       const said = await answered(s, answer);
       isProblem(said.answers[0], malformed);
       assert.equal(said.answers.length, 1);
@@ -156,15 +153,15 @@ test("answers of a unit", async (t) => {
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nfree bytes",
       ),
   })) {
-    await t.test(`${name}: 502 upstream-reset`, async () =>
+    await check(t, `${name}: 502 upstream-reset`, async () =>
       isProblem((await answered(s, act)).answers[0], reset),
     );
   }
-  await t.test("a header that never ends: 504 upstream-timeout", async () => {
+  await check(t, "a header that never ends: 504 upstream-timeout", async () => {
     const said = await answered(s, "HTTP/1.1 200 OK\r\ncontent-le");
     isProblem(said.answers[0], { status: 504, type: "upstream-timeout" });
   });
-  await t.test("a header that dribbles: 504 upstream-timeout, when it began", async () => {
+  await check(t, "a header that dribbles: 504 upstream-timeout, when it began", async () => {
     const from = performance.now();
     const said = await answered(s, (socket) => {
       socket.write("HTTP/1.1 200 OK\r\n");
@@ -195,6 +192,18 @@ test("answers of a unit", async (t) => {
       socket.end(head("transfer-encoding: chunked\r\n", "8\r\nhello")),
     "a chunked body that stops": (socket) =>
       socket.write(head("transfer-encoding: chunked\r\n", "5\r\nhello\r\n")),
+    "a chunked body without its last chunk, announced as the last answer, closed": (socket) =>
+      socket.end(head("connection: close\r\ntransfer-encoding: chunked\r\n", "5\r\nhello\r\n")),
+    "a chunked body without its last chunk, announced as the last answer, reset": (socket) =>
+      socket.write(head("connection: close\r\ntransfer-encoding: chunked\r\n", "5\r\nhello\r\n"), () =>
+        setTimeout(() => socket.resetAndDestroy(), 20),
+      ),
+    "a measured body cut off, announced as the last answer, closed": (socket) =>
+      socket.end(head("connection: close\r\ncontent-length: 20\r\n", "hello")),
+    "a measured body cut off, announced as the last answer, reset": (socket) =>
+      socket.write(head("connection: close\r\ncontent-length: 20\r\n", "hello"), () =>
+        setTimeout(() => socket.resetAndDestroy(), 20),
+      ),
     "a bad chunk size": (socket) =>
       socket.write(head("transfer-encoding: chunked\r\n", "5\r\nhello\r\nzz\r\nx\r\n0\r\n\r\n")),
     "a negative chunk size": (socket) =>
@@ -210,13 +219,14 @@ test("answers of a unit", async (t) => {
     "a body until close that is reset": (socket) =>
       socket.write(head("", "hello"), () => setTimeout(() => socket.resetAndDestroy(), 20)),
   })) {
-    await t.test(`${name}: the client's stream breaks off`, async () => {
+    await check(t, `${name}: the client's stream breaks off`, async () => {
       const said = await broken(act);
       assert.equal(last(said).whole, false, said.text);
       assert.notEqual(said.end, "open");
     });
     if (name.startsWith("a measured")) continue;
-    await t.test(
+    await check(
+      t,
       `${name}, client of HTTP/1.0: the connection is reset, since its end would mean whole`,
       async () => {
         const said = await broken(act, "1.0");
@@ -232,37 +242,43 @@ test("answers of a unit", async (t) => {
     assert.equal(said.answers.length, 1, said.text);
     return last(said);
   };
-  await t.test("a body until close is passed on whole", async () => {
+  await check(t, "a body until close is passed on whole", async () => {
     await whole((socket) => socket.end(head("", "hello")), "hello");
   });
-  await t.test("an HTTP/1.0 unit", async () => {
+  await check(t, "an HTTP/1.0 unit", async () => {
     await whole((socket) => socket.end("HTTP/1.0 200 OK\r\n\r\nhello"), "hello");
     await whole("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello", "hello");
     await whole("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello", "hello");
   });
-  await t.test("no reason phrase", async () => {
+  await check(t, "HTTP/2.0 in HTTP/1 syntax is read as HTTP/1.1", async () => {
+    await whole("HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok");
+  });
+  await check(t, "10,000 fields within the limit of bytes are passed on", async () => {
+    const answer = await whole(head(`${"x-a: b\r\n".repeat(10_000)}content-length: 2\r\n`), "ok");
+    assert.equal(values(answer, "x-a").length, 10_000);
+  });
+  await check(t, "no reason phrase", async () => {
     await whole("HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", "ok");
     await whole("HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok", "ok");
   });
   for (const status of [299, 418, 499, 599, 600, 999]) {
-    await t.test(`the unknown status ${status} is passed on`, async () => {
+    await check(t, `the unknown status ${status} is passed on`, async () => {
       const said = await answered(s, `HTTP/1.1 ${status} Whatever\r\ncontent-length: 2\r\n\r\nok`);
       assert.equal(last(said).status, status);
       assert.equal(last(said).body, "ok");
     });
   }
-  await t.test("values and reasons arrive byte for byte", async () => {
+  await check(t, "values arrive byte for byte", async () => {
     const value = 'attachment; filename="\xe4\xb8\xad\xff.txt"';
     const said = await answered(
       s,
-      `HTTP/1.1 200 \xe4\xb8\xad\r\ncontent-disposition: ${value}\r\nx-empty:\r\ncontent-length: 2\r\n\r\nok`,
+      `HTTP/1.1 200 OK\r\ncontent-disposition: ${value}\r\nx-empty:\r\ncontent-length: 2\r\n\r\nok`,
     );
     assert.equal(last(said).status, 200, said.text);
     assert.deepEqual(values(last(said), "content-disposition"), [value]);
     assert.deepEqual(values(last(said), "x-empty"), [""]);
-    assert.equal(last(said).reason, "\xe4\xb8\xad");
   });
-  await t.test("names of object members are only names", async () => {
+  await check(t, "names of object members are only names", async () => {
     const names = ["__proto__", "constructor", "tostring", "valueof", "hasownproperty"];
     const said = await answered(
       s,
@@ -270,7 +286,7 @@ test("answers of a unit", async (t) => {
     );
     for (const name of names) assert.deepEqual(values(last(said), name), ["1", "2"], name);
   });
-  await t.test("hop-by-hop fields, and what Connection names, are left out", async () => {
+  await check(t, "hop-by-hop fields, and what Connection names, are left out", async () => {
     const answer = await whole(
       head(
         "connection: keep-alive, x-secret\r\nkeep-alive: timeout=5, max=7\r\nx-secret: 1\r\nproxy-authenticate: Basic\r\n" +
@@ -287,13 +303,14 @@ test("answers of a unit", async (t) => {
       "x-kept: 1",
     ]);
   });
-  await t.test("Connection cannot take the framing or our Via away", async () => {
+  await check(t, "Connection cannot take the framing or our Via away", async () => {
     const answer = await whole(head("connection: content-length, via\r\ncontent-length: 2\r\n"), "ok");
     assert.deepEqual(values(answer, "via"), ["1.1 tidegate"]);
   });
   for (const status of [204, 304]) {
     for (const framing of ["content-length: 5\r\n", "transfer-encoding: chunked\r\n", ""]) {
-      await t.test(
+      await check(
+        t,
         `${status} with a body (${framing.trim() || "no framing"}): the body goes nowhere`,
         async () => {
           const body = framing.startsWith("t") ? "5\r\nhello\r\n0\r\n\r\n" : "hello";
@@ -307,7 +324,7 @@ test("answers of a unit", async (t) => {
     }
   }
   for (const framing of ["content-length: 5\r\n", "transfer-encoding: chunked\r\n"]) {
-    await t.test(`an answer to HEAD with a body (${framing.trim()}): the body goes nowhere`, async () => {
+    await check(t, `an answer to HEAD with a body (${framing.trim()}): the body goes nowhere`, async () => {
       const body = framing.startsWith("t") ? "5\r\nhello\r\n0\r\n\r\n" : "hello";
       const said = await answered(s, head(framing, body), `HEAD /hall/x HTTP/1.1\r\n${HOST}\r\n`, "HEAD");
       assert.equal(last(said).status, 200);
@@ -315,7 +332,7 @@ test("answers of a unit", async (t) => {
     });
   }
 
-  await t.test("trailers are passed on, without those that frame, route or hop", async () => {
+  await check(t, "trailers are passed on, without those that frame, route or hop", async () => {
     const said = await answered(
       s,
       head(
@@ -331,13 +348,13 @@ test("answers of a unit", async (t) => {
       .filter(Boolean);
     assert.deepEqual(trailers, ["x-sum: \xe4\xb8\xad", "x-two: 1", "x-two: 2", "constructor: 1"]);
   });
-  await t.test("a Content-Length in the trailers: broken off", async () => {
+  await check(t, "a Content-Length in the trailers: broken off", async () => {
     const said = await broken((socket) =>
       socket.write(head("transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\ncontent-length: 9\r\n\r\n")),
     );
     assert.equal(last(said).whole, false, said.text);
   });
-  await t.test("100 kB of trailers: broken off", async () => {
+  await check(t, "100 kB of trailers: broken off", async () => {
     const said = await broken((socket) =>
       socket.write(
         head(
@@ -350,7 +367,7 @@ test("answers of a unit", async (t) => {
   });
 
   // 1xx
-  await t.test("103 with a link is passed on", async () => {
+  await check(t, "103 with a link is passed on", async () => {
     const said = await answered(
       s,
       `HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload; as=style\r\n\r\n${OK}`,
@@ -360,10 +377,10 @@ test("answers of a unit", async (t) => {
       [103, 200],
     );
   });
-  await t.test("103 loses its hop-by-hop and framing fields", async () => {
+  await check(t, "103 loses its hop-by-hop and framing fields", async () => {
     const said = await answered(
       s,
-      `HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-secret, close\r\nx-secret: 1\r\nkeep-alive: 1\r\nproxy-authenticate: x\r\n\r\n${OK}`,
+      `HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-secret\r\nx-secret: 1\r\nkeep-alive: 1\r\nproxy-authenticate: x\r\n\r\n${OK}`,
     );
     assert.deepEqual(
       said.answers.map((a) => a.status),
@@ -383,21 +400,25 @@ test("answers of a unit", async (t) => {
     "with a member's name": "link: </a>; rel=preload\r\n__proto__: 1\r\nconstructor: 1\r\n",
     "without a link": "x-a: 1\r\n",
   })) {
-    await t.test(`103 ${name} does not keep the answer from coming`, async () => {
+    await check(t, `103 ${name} does not keep the answer from coming`, async () => {
       const said = await answered(s, `HTTP/1.1 103 Early Hints\r\n${fields}\r\n${OK}`);
       assert.equal(last(said).status, 200, said.text);
       assert.equal(last(said).body, "ok");
     });
   }
-  for (const status of [100, 102, 103, 104, 199]) {
-    await t.test(
+  await check(t, "100 that nobody asked for: 502, as undici refuses it", async () => {
+    isProblem((await answered(s, `HTTP/1.1 100 Continue\r\n\r\n${OK}`)).answers[0], reset);
+  });
+  for (const status of [102, 103, 104, 199]) {
+    await check(
+      t,
       `${status} that nobody asked for does not keep the answer from coming (RFC 9110 §15.2)`,
       async () => {
         const said = await answered(s, `HTTP/1.1 ${status} X\r\nlink: </a>; rel=preload\r\n\r\n${OK}`);
         assert.equal(last(said).status, 200, said.text);
       },
     );
-    await t.test(`a client of HTTP/1.0 gets no ${status} (RFC 9110 §15.2)`, async () => {
+    await check(t, `a client of HTTP/1.0 gets no ${status} (RFC 9110 §15.2)`, async () => {
       const said = await answered(
         s,
         `HTTP/1.1 ${status} X\r\nlink: </a>; rel=preload\r\n\r\n${OK}`,
@@ -410,7 +431,7 @@ test("answers of a unit", async (t) => {
       );
     });
   }
-  await t.test("a flood of 1xx ends with 502, and the client does not get it all", async () => {
+  await check(t, "a flood of 1xx ends with 502, and the client does not get it all", async () => {
     const said = await answered(s, (socket) => {
       const block = Buffer.from("HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n".repeat(1_000));
       const pour = (): void => {
@@ -425,13 +446,13 @@ test("answers of a unit", async (t) => {
 
   // What is left on a connection is nobody's.
   const EVIL = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
-  await t.test("bytes behind an answer are not the next client's answer", async () => {
+  await check(t, "bytes behind an answer are not the next client's answer", async () => {
     for (const garbage of [EVIL, EVIL.repeat(10), "garbage", "\r\n\r\n", "\0"]) {
       await whole(`${OK}${garbage}`, "ok");
       for (let i = 0; i < 3; i++) await plain(s);
     }
   });
-  await t.test("bytes that come a moment behind an answer are not the next client's answer", async () => {
+  await check(t, "bytes that come a moment behind an answer are not the next client's answer", async () => {
     for (let i = 0; i < 20; i++) {
       await answered(s, (socket) => {
         socket.write(OK);
@@ -439,7 +460,8 @@ test("answers of a unit", async (t) => {
       });
     }
   });
-  await t.test(
+  await check(
+    t,
     "bytes behind an answer to HEAD, a 204 and a 304 are not the next client's answer",
     async () => {
       await answered(
@@ -452,7 +474,7 @@ test("answers of a unit", async (t) => {
       await answered(s, `HTTP/1.1 304 X\r\ncontent-length: 4\r\n\r\n${EVIL}`);
     },
   );
-  await t.test("an answer before the request is not given to a later one", async () => {
+  await check(t, "an answer before the request is not given to a later one", async () => {
     s.upstream.onConnection = (socket) =>
       void socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly");
     s.upstream.script = (request, socket) => {
@@ -471,7 +493,8 @@ test("answers of a unit", async (t) => {
     await plain(s);
   });
 
-  await t.test(
+  await check(
+    t,
     "an early answer to an unread POST: the client hears it, and neither connection is used again",
     async () => {
       let closed: Promise<void> | undefined;
@@ -493,7 +516,28 @@ test("answers of a unit", async (t) => {
     },
   );
 
-  await t.test("the gateway is unharmed", () => unharmed(s));
+  await check(t, "the gateway is unharmed", () => unharmed(s));
+});
+
+// A reason that Node will not write once cost the whole thread, with every connection on it.
+test("reasons of a unit", async (t) => {
+  const s = await site(t, ROUTES);
+  for (const [name, reason] of Object.entries({
+    "in UTF-8": "\xe4\xb8\xad\xe6\x96\x87",
+    "in Latin-1": "\xdcnic\xf6de",
+    "with a control byte": "O\x01K",
+    "with a tab": "O\tK",
+    "with DEL": "O\x7fK",
+    "of 10 kB": "x".repeat(10_000),
+  })) {
+    await check(t, `a reason ${name}: passed on, replaced or 502, and no thread dies of it`, async () => {
+      const restarts = await s.gateway.metric("tidegate_thread_restarts_total");
+      const said = await answered(s, `HTTP/1.1 200 ${reason}\r\ncontent-length: 2\r\n\r\nok`);
+      assert.equal(await s.gateway.metric("tidegate_thread_restarts_total"), restarts, s.gateway.stderr);
+      assert.match(`${last(said).status}`, /^(200|502)$/);
+    });
+  }
+  await check(t, "the gateway is unharmed", () => unharmed(s));
 });
 
 test("bytes behind an answer are not the answer of a request that waits in the unit's queue", async (t) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { ROUTES } from "../../support/gateway.ts";
-import { Client, HOST, passed, plain, reached, refused, site, unharmed } from "./support.ts";
+import { Client, check, HOST, passed, plain, reached, refused, site, unharmed } from "./support.ts";
 
 const SMUGGLED = "GET /hall/smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -118,12 +118,12 @@ test("bodies whose length can be read in two ways", async (t) => {
   const s = await site(t, ROUTES);
 
   for (const [name, [fields, body, expected]] of Object.entries(REFUSED)) {
-    await t.test(`${name}: ${expected.status} ${expected.type}`, () =>
+    await check(t, `${name}: ${expected.status} ${expected.type}`, () =>
       refused(s, `POST /hall/x HTTP/1.1\r\n${HOST}${fields}\r\n${body}`, expected),
     );
   }
   for (const version of ["1.0", "0.9", "2.0"]) {
-    await t.test(`Transfer-Encoding in HTTP/${version} is refused`, () =>
+    await check(t, `Transfer-Encoding in HTTP/${version} is refused`, () =>
       refused(
         s,
         `POST /hall/x HTTP/${version}\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
@@ -131,7 +131,7 @@ test("bodies whose length can be read in two ways", async (t) => {
       ),
     );
   }
-  await t.test("100 kB of trailers: 431 headers-too-large", () =>
+  await check(t, "100 kB of trailers: 431 headers-too-large", () =>
     refused(
       s,
       `POST /hall/x HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n0\r\n${`a: ${"b".repeat(1_000)}\r\n`.repeat(100)}\r\n`,
@@ -139,12 +139,12 @@ test("bodies whose length can be read in two ways", async (t) => {
     ),
   );
   for (const [name, body] of Object.entries(CHUNKS)) {
-    await t.test(`${name}: 400 bad-request`, () =>
+    await check(t, `${name}: 400 bad-request`, () =>
       refused(s, `POST /hall/x HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n${body}`, bad),
     );
   }
 
-  await t.test("the gateway is unharmed", () => unharmed(s));
+  await check(t, "the gateway is unharmed", () => unharmed(s));
 });
 
 test("bodies with one reading arrive exactly", async (t) => {
@@ -152,32 +152,32 @@ test("bodies with one reading arrive exactly", async (t) => {
   const chunked = (method: string, body: string, field = "Transfer-Encoding: chunked"): string =>
     `${method} /hall/x HTTP/1.1\r\n${HOST}${field}\r\n\r\n${body}`;
 
-  await t.test("Transfer-Encoding with spaces around chunked", () =>
+  await check(t, "Transfer-Encoding with spaces around chunked", () =>
     passed(s, chunked("POST", "5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: \t chunked  "), [
       { line: "POST /hall/x HTTP/1.1", body: "hello" },
     ]),
   );
-  await t.test("Transfer-Encoding in capitals", () =>
+  await check(t, "Transfer-Encoding in capitals", () =>
     passed(s, chunked("POST", "5\r\nhello\r\n0\r\n\r\n", "TRANSFER-ENCODING: CHUNKED"), [
       { line: "POST /hall/x HTTP/1.1", body: "hello" },
     ]),
   );
-  await t.test("chunk extensions are taken off", () =>
+  await check(t, "chunk extensions are taken off", () =>
     passed(s, chunked("POST", '3;a=b;c="d"\r\nhel\r\n2\r\nlo\r\n0;e\r\n\r\n'), [
       { line: "POST /hall/x HTTP/1.1", body: "hello" },
     ]),
   );
-  await t.test("20 kB of chunk extensions in sum, 1 kB each", () =>
+  await check(t, "20 kB of chunk extensions in sum, 1 kB each", () =>
     passed(s, chunked("POST", `${`1;${"a".repeat(1_000)}\r\nx\r\n`.repeat(20)}0\r\n\r\n`), [
       { line: "POST /hall/x HTTP/1.1", body: "x".repeat(20) },
     ]),
   );
-  await t.test("chunk sizes with leading zeros and in capitals", () =>
+  await check(t, "chunk sizes with leading zeros and in capitals", () =>
     passed(s, chunked("POST", `0000005\r\nhello\r\nA\r\n0123456789\r\n000\r\n\r\n`), [
       { line: "POST /hall/x HTTP/1.1", body: "hello0123456789" },
     ]),
   );
-  await t.test("trailers that claim a host, a user or a unit change nothing", async () => {
+  await check(t, "trailers that claim a host, a user or a unit change nothing", async () => {
     const [request] = await passed(
       s,
       chunked("POST", "5\r\nhello\r\n0\r\nHost: evil.test\r\nX-User-Id: 7\r\nX-Tidegate-Unit: sz\r\n\r\n"),
@@ -187,32 +187,32 @@ test("bodies with one reading arrive exactly", async (t) => {
       if (["evil.test", "7", "sz"].includes(value)) throw new Error(`${name}: ${value} passed`);
     }
   });
-  await t.test("a chunked body that is a request stays a body", () =>
+  await check(t, "a chunked body that is a request stays a body", () =>
     passed(s, chunked("POST", `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`), [
       { line: "POST /hall/x HTTP/1.1", body: SMUGGLED },
     ]),
   );
-  await t.test("a measured body that is a request stays a body", () =>
+  await check(t, "a measured body that is a request stays a body", () =>
     passed(s, `POST /hall/x HTTP/1.1\r\n${HOST}Content-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`, [
       { line: "POST /hall/x HTTP/1.1", body: SMUGGLED, framing: "length" },
     ]),
   );
-  await t.test("a body that is a chunked end stays a body", () =>
+  await check(t, "a body that is a chunked end stays a body", () =>
     passed(s, `POST /hall/x HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\n0\r\n\r\n`, [
       { line: "POST /hall/x HTTP/1.1", body: "0\r\n\r\n", framing: "length" },
     ]),
   );
-  await t.test("a body that comes byte by byte", async () => {
+  await check(t, "a body that comes byte by byte", async () => {
     const text = chunked("POST", "5\r\nhello\r\n0\r\n\r\n");
     await passed(s, [...text], [{ line: "POST /hall/x HTTP/1.1", body: "hello" }]);
   });
-  await t.test("leading zeros of Content-Length are taken off", () =>
+  await check(t, "leading zeros of Content-Length are taken off", () =>
     passed(s, `POST /hall/x HTTP/1.1\r\n${HOST}Content-Length: 0000000005\r\n\r\nhello`, [
       { line: "POST /hall/x HTTP/1.1", body: "hello", framing: "length" },
     ]),
   );
   for (const method of ["GET", "HEAD", "DELETE", "OPTIONS", "PROPFIND", "QUERY"]) {
-    await t.test(`${method} with a measured body`, () =>
+    await check(t, `${method} with a measured body`, () =>
       passed(
         s,
         `${method} /hall/x HTTP/1.1\r\n${HOST}Content-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
@@ -220,7 +220,7 @@ test("bodies with one reading arrive exactly", async (t) => {
         [method],
       ),
     );
-    await t.test(`${method} with a chunked body`, () =>
+    await check(t, `${method} with a chunked body`, () =>
       passed(
         s,
         chunked(method, `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`),
@@ -228,7 +228,7 @@ test("bodies with one reading arrive exactly", async (t) => {
         [method],
       ),
     );
-    await t.test(`${method} with a chunked body that comes later than its head`, async () => {
+    await check(t, `${method} with a chunked body that comes later than its head`, async () => {
       const [request, ...more] = await reached(s, async () => {
         const client = new Client(s.port);
         client.write(chunked(method, ""));
@@ -243,10 +243,10 @@ test("bodies with one reading arrive exactly", async (t) => {
       });
       assert.deepEqual([request?.body, more], ["hello", []]);
     });
-    await t.test(`${method} with an empty chunked body`, () =>
+    await check(t, `${method} with an empty chunked body`, () =>
       passed(s, chunked(method, "0\r\n\r\n"), [{ line: `${method} /hall/x HTTP/1.1`, body: "" }], [method]),
     );
-    await t.test(`${method} with Content-Length: 0`, () =>
+    await check(t, `${method} with Content-Length: 0`, () =>
       passed(
         s,
         chunked(method, "", "Content-Length: 0"),
@@ -256,5 +256,5 @@ test("bodies with one reading arrive exactly", async (t) => {
     );
   }
 
-  await t.test("the gateway is unharmed", () => unharmed(s));
+  await check(t, "the gateway is unharmed", () => unharmed(s));
 });

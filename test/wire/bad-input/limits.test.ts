@@ -4,6 +4,7 @@ import test from "node:test";
 import { until } from "../../support/gateway.ts";
 import {
   Client,
+  check,
   get,
   HOST,
   isProblem,
@@ -48,64 +49,65 @@ test("limits of a request", async (t) => {
   const dribble = setInterval(() => dribbling.write("X-A: b\r\n"), 50);
   const silent = new Client(s.port);
   const kept = new Client(s.port);
-  kept.write(get("/hall/x"));
+  kept.write(get("/hall/sentinel-kept"));
   const slowSecond = new Client(s.port);
-  slowSecond.write(`${get("/hall/x")}GET /hall/sl`);
+  slowSecond.write(`${get("/hall/sentinel-slow")}GET /hall/sl`);
   const started = performance.now();
 
-  await t.test("64 kB of header in many fields: 431", () =>
+  await check(t, "64 kB of header in many fields: 431", () =>
     refused(s, get("/hall/x", `X-A: ${"b".repeat(1_000)}\r\n`.repeat(64)), large),
   );
-  await t.test("one field of 64 kB: 431", () =>
+  await check(t, "one field of 64 kB: 431", () =>
     refused(s, get("/hall/x", `X-A: ${"b".repeat(65_536)}\r\n`), large),
   );
-  await t.test("one name of 64 kB: 431", () =>
+  await check(t, "one name of 64 kB: 431", () =>
     refused(s, get("/hall/x", `${"a".repeat(65_536)}: b\r\n`), large),
   );
-  await t.test("60 kB of header is passed on", () =>
+  await check(t, "60 kB of header is passed on", () =>
     passed(s, get("/hall/x", `X-A: ${"b".repeat(1_000)}\r\n`.repeat(58)), [{ line: "GET /hall/x HTTP/1.1" }]),
   );
-  await t.test("101 fields: 431", () =>
+  await check(t, "101 fields: 431", () =>
     refused(s, get("/hall/x", "X-A: b\r\n".repeat(100)), { ...large, closes: false }),
   );
-  await t.test("100 fields are passed on", () =>
+  await check(t, "100 fields are passed on", () =>
     passed(s, get("/hall/x", "X-A: b\r\n".repeat(99)), [{ line: "GET /hall/x HTTP/1.1" }]),
   );
-  await t.test("20,000 fields: 431", () =>
+  await check(t, "20,000 fields: 431", () =>
     refused(s, get("/hall/x", "a:b\r\n".repeat(20_000)), { ...large, closes: false }),
   );
 
-  await t.test("a declared body beyond maxBody: 413 before the upstream is asked", () =>
+  await check(t, "a declared body beyond maxBody: 413 before the upstream is asked", () =>
     refused(s, post("/small/x", "Content-Length: 11\r\n", "hello world"), {
       status: 413,
       type: "body-too-large",
       closes: false,
     }),
   );
-  await t.test("a declared body of 1 TB beyond maxBody: 413, and the connection ends", () =>
+  await check(t, "a declared body of 1 TB beyond maxBody: 413, and the connection ends", () =>
     refused(s, post("/small/x", "Content-Length: 1000000000000\r\n", "hello world"), {
       status: 413,
       type: "body-too-large",
     }),
   );
-  await t.test("Expect: 100-continue with too much: 413 without asking for it", () =>
+  await check(t, "Expect: 100-continue with too much: 413 without asking for it", () =>
     refused(s, post("/small/x", "Content-Length: 11\r\nExpect: 100-continue\r\n", ""), {
       status: 413,
       type: "body-too-large",
     }),
   );
-  await t.test("a body of exactly maxBody is passed on", () =>
+  await check(t, "a body of exactly maxBody is passed on", () =>
     passed(s, post("/small/x", "Content-Length: 10\r\n", "0123456789"), [
       { line: "POST /small/x HTTP/1.1", body: "0123456789" },
     ]),
   );
-  await t.test("a chunked body beyond maxBody in one packet: 413", () =>
+  await check(t, "a chunked body beyond maxBody in one packet: 413", () =>
     refused(s, post("/small/x", "Transfer-Encoding: chunked\r\n", "b\r\nhello world\r\n0\r\n\r\n"), {
       status: 413,
       type: "body-too-large",
     }),
   );
-  await t.test(
+  await check(
+    t,
     "a chunked body that grows beyond maxBody: 413, the upstream's connection ends, and no end is sent",
     async () => {
       const client = new Client(s.port);
@@ -132,7 +134,8 @@ test("limits of a request", async (t) => {
     },
   );
 
-  await t.test(
+  await check(
+    t,
     "a body longer than its Content-Length: the rest is the next request, and malformed",
     async () => {
       const got = await reached(s, async () => {
@@ -154,7 +157,8 @@ test("limits of a request", async (t) => {
     ["without its last chunk", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"],
     ["that ends inside a chunk", "Transfer-Encoding: chunked\r\n", "8\r\nhello"],
   ] as const) {
-    await t.test(
+    await check(
+      t,
       `a body ${name}, then a close: the upstream's connection ends, and no end is sent`,
       async () => {
         const client = new Client(s.port);
@@ -180,7 +184,8 @@ test("limits of a request", async (t) => {
     );
   }
 
-  await t.test(
+  await check(
+    t,
     "a slow body: 408 after the route's idle timeout, and the upstream's connection ends",
     async () => {
       const client = new Client(s.port);
@@ -207,7 +212,7 @@ test("limits of a request", async (t) => {
       assert.equal(seen, "hello");
     },
   );
-  await t.test("a body that dribbles within the idle timeout is passed on", async () => {
+  await check(t, "a body that dribbles within the idle timeout is passed on", async () => {
     const client = new Client(s.port);
     const got = await reached(s, async () => {
       client.write(post("/hall/dribble", "Content-Length: 8\r\n", ""));
@@ -225,18 +230,18 @@ test("limits of a request", async (t) => {
   });
 
   for (const { bytes, client } of slow) {
-    await t.test(`a header that stops at ${JSON.stringify(bytes)}: 408, closed`, async () => {
+    await check(t, `a header that stops at ${JSON.stringify(bytes)}: 408, closed`, async () => {
       await client.closed;
       isProblem(client.said().answers[0], { status: 408, type: "request-timeout" });
     });
   }
-  await t.test("a header that dribbles without end: 408, closed within 3 s", async () => {
+  await check(t, "a header that dribbles without end: 408, closed within 3 s", async () => {
     await dribbling.closed;
     clearInterval(dribble);
     isProblem(dribbling.said().answers[0], { status: 408, type: "request-timeout" });
     assert.ok(performance.now() - started < 6_000);
   });
-  await t.test("a second request's header that stops: its 408 behind the first answer", async () => {
+  await check(t, "a second request's header that stops: its 408 behind the first answer", async () => {
     await slowSecond.closed;
     assert.deepEqual(
       slowSecond.said().answers.map((a) => a.status),
@@ -244,16 +249,16 @@ test("limits of a request", async (t) => {
       slowSecond.text,
     );
   });
-  await t.test("a connection without a word is closed", async () => {
+  await check(t, "a connection without a word is closed", async () => {
     await silent.until(() => false, 5_000);
     assert.equal(silent.end, "closed");
   });
-  await t.test("a kept connection is closed after keepAlive", async () => {
+  await check(t, "a kept connection is closed after keepAlive", async () => {
     await kept.until(() => false, 5_000);
     assert.equal(kept.said().answers[0]?.status, 200);
   });
 
-  await t.test("nothing is left under way", () =>
+  await check(t, "nothing is left under way", () =>
     until(
       "in-flight is 0",
       () => s.gateway.metric("tidegate_upstream_inflight"),
@@ -261,5 +266,5 @@ test("limits of a request", async (t) => {
     ),
   );
   s.upstream.script = (_request, socket) => socket.write(OK);
-  await t.test("the gateway is unharmed", () => unharmed(s));
+  await check(t, "the gateway is unharmed", () => unharmed(s));
 });

@@ -4,6 +4,7 @@ import test from "node:test";
 import { ROUTES } from "../../support/gateway.ts";
 import {
   Client,
+  check,
   get,
   HOST,
   isProblem,
@@ -11,9 +12,9 @@ import {
   passed,
   plain,
   post,
+  type Received,
   reached,
   refused,
-  type Received,
   say,
   site,
   unharmed,
@@ -28,25 +29,20 @@ const echo = (request: Received): string => {
 test("pipelined requests", async (t) => {
   const s = await site(t, ROUTES);
 
-  await t.test("two good ones are answered in order, though the first takes longer", async () => {
-    let first: () => void = () => {};
+  await check(t, "two good ones are answered in order, though the first takes longer", async () => {
     s.upstream.script = (request, socket) => {
-      // The first is answered when the second has been: only the gateway can put them in order.
-      if (request.line.includes("/one")) first = () => socket.write(echo(request));
-      else {
-        socket.write(echo(request));
-        if (request.line.includes("/two")) setImmediate(() => first());
-      }
+      if (request.line.includes("/one")) setTimeout(() => socket.write(echo(request)), 50);
+      else socket.write(request.line.includes("/two") ? echo(request) : OK);
     };
     const said = await say(s.port, get("/hall/one") + get("/hall/two"), 2);
+    s.upstream.script = (_request, socket) => socket.write(OK);
     assert.deepEqual(
       said.answers.map((a) => a.body),
       ["/hall/one", "/hall/two"],
     );
-    s.upstream.script = (_request, socket) => socket.write(OK);
   });
 
-  await t.test("fifty good ones", () =>
+  await check(t, "fifty good ones", () =>
     passed(
       s,
       Array.from({ length: 50 }, (_, i) => get(`/hall/${i}`)).join(""),
@@ -55,21 +51,22 @@ test("pipelined requests", async (t) => {
   );
 
   // RFC 9112 §9.3.2: only safe requests may be served side by side.
-  await t.test("a POST and its body, then a GET, which waits for it", () =>
+  await check(t, "a POST and its body, then a GET, which waits for it", () =>
     passed(s, post("/hall/x", "Content-Length: 5\r\n", "hello") + get("/hall/y"), [
       { line: "POST /hall/x HTTP/1.1", body: "hello" },
       { line: "GET /hall/y HTTP/1.1" },
     ]),
   );
 
-  await t.test("empty lines before a request are passed over", () =>
+  await check(t, "empty lines before a request are passed over", () =>
     passed(s, `\r\n\r\n${get("/hall/x")}\r\n${get("/hall/y")}`, [
       { line: "GET /hall/x HTTP/1.1" },
       { line: "GET /hall/y HTTP/1.1" },
     ]),
   );
 
-  await t.test(
+  await check(
+    t,
     "good, then bad: the first is answered, the second is refused, and the connection ends",
     async () => {
       const got = await reached(s, async () => {
@@ -86,7 +83,7 @@ test("pipelined requests", async (t) => {
     },
   );
 
-  await t.test("good, then bad in a later packet while the first is under way", async () => {
+  await check(t, "good, then bad in a later packet while the first is under way", async () => {
     let answer: () => void = () => {};
     const asked = new Promise<void>((resolve) => {
       s.upstream.script = (request, socket) => {
@@ -112,7 +109,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("two good ones, then bad: both are answered first", async () => {
+  await check(t, "two good ones, then bad: both are answered first", async () => {
     const said = await say(s.port, get("/hall/1") + get("/hall/2") + BAD, 3);
     assert.deepEqual(
       said.answers.map((a) => a.status),
@@ -121,7 +118,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("a request behind Connection: close is not served", async () => {
+  await check(t, "a request behind Connection: close is not served", async () => {
     const got = await reached(s, async () => {
       const said = await say(s.port, get("/hall/last", "Connection: close\r\n") + get("/hall/late"));
       assert.equal(said.answers[0]?.status, 200, JSON.stringify(said.text));
@@ -133,7 +130,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("a line end behind Connection: close does no harm", async () => {
+  await check(t, "a line end behind Connection: close does no harm", async () => {
     const got = await reached(s, async () => {
       const said = await say(
         s.port,
@@ -151,7 +148,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("a request behind an HTTP/1.0 request is not served", async () => {
+  await check(t, "a request behind an HTTP/1.0 request is not served", async () => {
     const got = await reached(s, async () => {
       const said = await say(s.port, `GET /hall/last HTTP/1.0\r\n${HOST}\r\n${get("/hall/late")}`);
       assert.equal(said.answers[0]?.status, 200, JSON.stringify(said.text));
@@ -187,12 +184,12 @@ test("pipelined requests", async (t) => {
     ],
   };
   for (const [name, [bytes, expected]] of Object.entries(closing)) {
-    await t.test(`a request behind ${name} is not served`, () =>
+    await check(t, `a request behind ${name} is not served`, () =>
       refused(s, bytes + get("/hall/smuggled"), expected),
     );
   }
 
-  await t.test("a request behind a refusal that keeps the connection is served", async () => {
+  await check(t, "a request behind a refusal that keeps the connection is served", async () => {
     const got = await reached(s, async () => {
       const said = await say(s.port, get("/nowhere") + get("/hall/y"), 2);
       assert.deepEqual(
@@ -207,7 +204,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("a refused POST's body is not taken for a request", async () => {
+  await check(t, "a refused POST's body is not taken for a request", async () => {
     const body = get("/hall/smuggled");
     const got = await reached(s, async () => {
       const said = await say(
@@ -227,7 +224,7 @@ test("pipelined requests", async (t) => {
     );
   });
 
-  await t.test("the gateway is unharmed", () => unharmed(s));
+  await check(t, "the gateway is unharmed", () => unharmed(s));
 });
 
 test("10,000 pipelined requests of one connection leave room for others", async (t) => {

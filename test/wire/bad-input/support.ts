@@ -211,6 +211,7 @@ export function readAnswers(text: string, methods: readonly string[] = []): Answ
       }
     }
     answers.push({ status, reason: match[2] ?? "", fields, body, whole });
+    if (status === 101) break; // what follows is no HTTP
   }
   return answers;
 }
@@ -440,6 +441,13 @@ export async function passed(
 /** Values of a field of a request or an answer. */
 export function values(message: { fields: readonly (readonly [string, string])[] }, name: string): string[] {
   return message.fields.filter(([n]) => n === name).map(([, v]) => v);
+}
+
+/** One statement of a file's list; it ends by itself, so that one that hangs does not take the others with it. */
+export async function check(t: TestContext, name: string, act: () => unknown): Promise<void> {
+  await t.test(name, { timeout: 15_000 }, async () => {
+    await act();
+  });
 }
 
 /** After every file: the gateway serves, no thread was replaced, and nothing was thrown. */
