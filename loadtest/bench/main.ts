@@ -4,18 +4,19 @@
  * nginx is the upstream and shares a core with wrk; each proxy has the other core. Machines are noisy, so the peers are
  * measured in turn, round after round, and what counts are the ratios within a round.
  */
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { CASES, type Run, run } from "./load.ts";
-import { type Peer, PEERS, startUpstream } from "./peers.ts";
+import { NODE, type Peer, PEERS, startUpstream } from "./peers.ts";
 import { freePort, type Started, versionOf } from "./processes.ts";
 import { type Measured, report } from "./report.ts";
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: "string", default: "4" },
+    seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "3" },
     connections: { type: "string", default: "64,256" },
     cases: { type: "string", default: Object.keys(CASES).join(",") },
@@ -29,7 +30,7 @@ if (values.help) {
   console.log(`npm run bench -- [options]
 
   --quick              two seconds a run, 64 connections, two rounds: about three minutes
-  --seconds N          length of a measured run (4)
+  --seconds N          length of a measured run (3)
   --rounds N           rounds; every round measures every peer (3)
   --connections LIST   64,256
   --cases LIST         ${Object.keys(CASES).join(",")}
@@ -101,14 +102,14 @@ progress("");
 await Promise.all([...standing.map((s) => s.started.stop()), upstream.stop()]);
 
 if (values.json) console.log(JSON.stringify({ measured, missing }, null, 2));
-else
-  console.log(
-    report(
-      measured,
-      standing.map((s) => `${s.peer.name} ${s.version}`),
-      missing,
-    ),
-  );
+else {
+  const versions = standing.map((s) => `${s.peer.name} ${s.version}`);
+  console.log(report(measured, versions, missing));
+  console.log();
+  // The machine is quiet again: how fast a large table is compiled and asked.
+  const table = join(import.meta.dirname, "decide.ts");
+  spawnSync(NODE, ["--expose-gc", table], { stdio: "inherit", timeout: 120_000 });
+}
 
 function number(name: "seconds" | "rounds"): number {
   const value = Number(values[name]);

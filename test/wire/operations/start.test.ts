@@ -35,7 +35,7 @@ async function run(dir: string, args: readonly string[]) {
     ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
-  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
   clearTimeout(timer);
   return { stderr, code: code as number | null };
