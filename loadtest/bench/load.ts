@@ -1,9 +1,8 @@
 /** One measured run: wrk against a proxy, and the CPU that the proxy used meanwhile. */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LOAD_CORE } from "./peers.ts";
-import { cpuSeconds } from "./processes.ts";
+import { LOAD_CORE, PROXY_CORE } from "./peers.ts";
+import { coreSeconds, cpuSeconds, runToEnd } from "./processes.ts";
 
 export interface Case {
   readonly name: string;
@@ -26,6 +25,8 @@ export interface Run {
   readonly p99: number;
   /** Answers other than 2xx and socket errors. */
   readonly errors: number;
+  /** Share of the proxy's core that others used meanwhile, 0 to 1. */
+  readonly others: number;
 }
 
 /** @param seconds how long; the load stops by itself */
@@ -39,9 +40,13 @@ export async function run(
 ): Promise<Run> {
   const script = join(dir, "load.lua");
   writeFileSync(script, lua(what));
+  const from = performance.now();
   const before = cpuSeconds(pid);
-  const text = await wrk(
+  const coreBefore = coreSeconds(PROXY_CORE);
+  const text = await runToEnd(
+    LOAD_CORE,
     [
+      "wrk",
       "-t1",
       `-c${connections}`,
       `-d${seconds}s`,
@@ -54,8 +59,9 @@ export async function run(
     seconds + 20,
   );
   const cpu = cpuSeconds(pid) - before;
+  const others = coreSeconds(PROXY_CORE) - coreBefore - cpu;
   const result = /^RESULT (.*)$/m.exec(text)?.[1];
-  if (result === undefined) throw new Error(`wrk said nothing that can be read: ${text.slice(-400)}`);
+  if (result === undefined) throw new Error(`no result of wrk: ${text.trim().slice(-200)}`);
   const { requests, duration, p50, p99, errors } = JSON.parse(result) as Record<string, number>;
   return {
     requests: requests!,
@@ -64,6 +70,7 @@ export async function run(
     p50: p50! / 1000,
     p99: p99! / 1000,
     errors: errors!,
+    others: Math.max(0, others / ((performance.now() - from) / 1000)),
   };
 }
 
@@ -91,25 +98,4 @@ function done(summary, latency)
     e.connect + e.read + e.write + e.timeout + e.status))
 end
 `;
-}
-
-function wrk(args: readonly string[], deadline: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("taskset", ["-c", `${LOAD_CORE}`, "wrk", ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let text = "";
-    const timer = setTimeout(() => child.kill("SIGKILL"), deadline * 1000);
-    child.stdout.on("data", (chunk: Buffer) => {
-      text += chunk;
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      text += chunk;
-    });
-    child.on("error", reject);
-    child.on("exit", () => {
-      clearTimeout(timer);
-      resolve(text);
-    });
-  });
 }

@@ -6,19 +6,19 @@
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { CASES, type Run, run } from "./load.ts";
+import { type Case, CASES, type Run, run } from "./load.ts";
 import { NODE, type Peer, PEERS, startUpstream } from "./peers.ts";
 import { freePort, type Started, versionOf } from "./processes.ts";
-import { type Measured, report } from "./report.ts";
+import { type Measured, type Missing, OURS, report } from "./report.ts";
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: "string", default: "3" },
-    rounds: { type: "string", default: "3" },
-    connections: { type: "string", default: "64,256" },
+    seconds: { type: "string" },
+    rounds: { type: "string" },
+    connections: { type: "string" },
     cases: { type: "string", default: Object.keys(CASES).join(",") },
     peers: { type: "string", default: PEERS.map((p) => p.name).join(",") },
     quick: { type: "boolean", default: false },
@@ -38,20 +38,27 @@ if (values.help) {
   --json               every run as JSON`);
   process.exit(0);
 }
-const seconds = values.quick ? 2 : number("seconds");
-const rounds = values.quick ? 2 : number("rounds");
-const connections = (values.quick ? "64" : values.connections).split(",").map(Number);
+const seconds = number("--seconds", values.seconds ?? (values.quick ? "2" : "3"));
+const rounds = number("--rounds", values.rounds ?? (values.quick ? "2" : "3"));
+const connections = (values.connections ?? (values.quick ? "64" : "64,256"))
+  .split(",")
+  .map((text) => number("--connections", text));
 const cases = values.cases.split(",").map((name) => CASES[name] ?? usage(`there is no case ${name}`));
 const chosen = values.peers
   .split(",")
   .map((name) => PEERS.find((p) => p.name === name) ?? usage(`there is no peer ${name}`));
 
-for (const tool of ["wrk", "nginx"]) {
-  if (versionOf([tool, "-v"]) === undefined) {
-    console.error(`bench: ${tool} is missing; run: apt-get install -y ${tool}`);
-    process.exit(69);
-  }
+// Servers stand in directories that Debian puts on root's path only.
+process.env.PATH = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
+for (const [tool, flag, name] of [
+  ["wrk", "-v", "wrk"],
+  ["nginx", "-v", "nginx"],
+  ["taskset", "-V", "util-linux"],
+] as const) {
+  if (versionOf([tool, flag]) === undefined) cannot(`${tool} is missing; run: apt-get install -y ${name}`);
 }
+if (availableParallelism() < 2)
+  cannot("it takes two cores: one for the load and the upstream, one for the proxy");
 
 const dir = mkdtempSync(join(tmpdir(), "tidegate-bench-"));
 chmodSync(dir, 0o755); // nginx's worker is another user
@@ -59,7 +66,7 @@ process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
 const ports = [await freePort(), await freePort(), await freePort()];
 const upstream = await startUpstream(dir, ports);
 
-const missing: { name: string; why: string }[] = [];
+const missing: Missing[] = [];
 const standing: { peer: Peer; started: Started; port: number; dir: string; version: string }[] = [];
 for (const peer of chosen) {
   const version = peer.version();
@@ -73,27 +80,30 @@ for (const peer of chosen) {
   try {
     standing.push({ peer, started: await peer.start(home, port, ports), port, dir: home, version });
   } catch (error) {
-    missing.push({ name: peer.name, why: (error as Error).message });
+    missing.push({ name: peer.name, why: messageOf(error) });
   }
 }
 
 const measured: Measured[] = [];
 const total = rounds * cases.length * connections.length * standing.length;
 let done = 0;
-for (const { peer, started, port, dir: home } of standing) {
+for (const one of standing) {
   // Just-in-time compilers and connection pools warm up on every path that is measured.
   for (const what of cases) {
-    progress(`warming ${peer.name}, ${what.name}`);
-    await run(home, started.pid, port, what, 64, 2);
+    progress(`warming ${one.peer.name}, ${what.name}`);
+    await measure(one, what, 64, 2);
   }
 }
 for (let round = 0; round < rounds; round++) {
   for (const what of cases) {
     for (const many of connections) {
-      for (const { peer, started, port, dir: home } of standing) {
-        progress(`${++done}/${total} round ${round + 1}: ${peer.name}, ${what.name}, ${many} connections`);
-        const result: Run = await run(home, started.pid, port, what, many, seconds);
-        measured.push({ peer: peer.name, case: what.name, connections: many, round, ...result });
+      for (const one of standing) {
+        const { name } = one.peer;
+        progress(`${++done}/${total} round ${round + 1}: ${name}, ${what.name}, ${many} connections`);
+        const result = await measure(one, what, many, seconds);
+        if (result !== undefined) {
+          measured.push({ peer: name, case: what.name, connections: many, round, ...result });
+        }
       }
     }
   }
@@ -101,21 +111,52 @@ for (let round = 0; round < rounds; round++) {
 progress("");
 await Promise.all([...standing.map((s) => s.started.stop()), upstream.stop()]);
 
-if (values.json) console.log(JSON.stringify({ measured, missing }, null, 2));
+const versions = [
+  ...standing.map((s) => `${s.peer.name} ${s.version}`),
+  `Node ${process.version}`,
+  `wrk ${versionOf(["wrk", "-v"])}`,
+];
+if (values.json) console.log(JSON.stringify({ versions, measured, missing }, null, 2));
 else {
-  const versions = standing.map((s) => `${s.peer.name} ${s.version}`);
   console.log(report(measured, versions, missing));
   console.log();
   // The machine is quiet again: how fast a large table is compiled and asked.
   const table = join(import.meta.dirname, "decide.ts");
   spawnSync(NODE, ["--expose-gc", table], { stdio: "inherit", timeout: 120_000 });
 }
+// Figures of answers that failed are no figures.
+if (measured.some((m) => m.errors > 0) || missing.some((m) => m.name === OURS)) process.exitCode = 1;
 
-function number(name: "seconds" | "rounds"): number {
-  const value = Number(values[name]);
-  return Number.isInteger(value) && value > 0 && value <= 600
+/** Undefined when the peer does not stand any more; it is then among the missing. */
+async function measure(
+  { peer, started, port, dir: home }: (typeof standing)[number],
+  what: Case,
+  many: number,
+  length: number,
+): Promise<Run | undefined> {
+  if (missing.some((m) => m.name === peer.name)) return undefined;
+  try {
+    const result = await run(home, started.pid, port, what, many, length);
+    if (started.alive()) return result;
+    throw new Error("no result");
+  } catch (error) {
+    const words = started.alive() ? "" : `, its process has ended: ${started.stderr().trim().slice(-200)}`;
+    missing.push({ name: peer.name, why: `failed at ${what.name}: ${messageOf(error)}${words}` });
+    return undefined;
+  }
+}
+function number(flag: string, text: string): number {
+  const value = Number(text);
+  return Number.isInteger(value) && value > 0 && value <= 4096
     ? value
-    : usage(`--${name} takes a whole number from 1 to 600`);
+    : usage(`${flag} is ${text}; it takes a whole number from 1 to 4096`);
+}
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+function cannot(why: string): never {
+  console.error(`bench: ${why}`);
+  process.exit(69);
 }
 function usage(problem: string): never {
   console.error(`bench: ${problem} (--help shows the options)`);
