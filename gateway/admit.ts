@@ -1,6 +1,7 @@
 /** The third step: whether what was decided may go on. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
+import type { CompiledRoute } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import type { Identity } from "./identify.ts";
 import { answer } from "./refuse.ts";
@@ -26,24 +27,22 @@ export function admit(
     const type = TYPES[cause];
     const status = answer(core, request, response, type, detailOf(decision, identity), route?.spec.fallback);
     if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${type}"`);
-    else
-      core.metrics.request(
-        route,
-        undefined,
-        "stable",
-        status,
-        (core.clock.now() - identity.startedAt) / 1000,
-      );
+    else count(core, route, status, identity);
     return undefined;
   }
   const { maxBody } = decision.route.spec;
   const declared = identity.head.contentLength;
   if (maxBody > 0 && declared !== undefined && declared > maxBody) {
     const status = answer(core, request, response, "body-too-large", `the route takes ${maxBody} bytes`);
-    core.metrics.request(decision.route, undefined, "stable", status, 0);
+    count(core, decision.route, status, identity);
     return undefined;
   }
   return decision;
+}
+
+function count(core: Core, route: CompiledRoute, status: number, identity: Identity): void {
+  const seconds = (core.clock.now() - identity.startedAt) / 1000;
+  core.metrics.request(route, undefined, "stable", status, seconds, false);
 }
 
 function detailOf(refusal: Refusal, identity: Identity): string {

@@ -1,5 +1,6 @@
 /** A unit's answer on its way to the client: header, body with backpressure, trailers, as few writes as can be. */
-import type { ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import { http1Head, http2Head, trailersOf } from "./response-head.ts";
 
@@ -10,14 +11,21 @@ export class AnswerStream {
   readonly #response: ServerResponse;
   readonly #method: string;
   readonly #http2: boolean;
+  readonly #http10: boolean;
   /** Bytes that are still to come by the Content-Length; −1 when it named none. */
   #owed = -1;
   #listens = false;
 
-  constructor(response: ServerResponse, method: string, http2: boolean) {
+  constructor(request: IncomingMessage, response: ServerResponse) {
     this.#response = response;
-    this.#method = method;
-    this.#http2 = http2;
+    this.#method = request.method!;
+    this.#http2 = request.httpVersionMajor === 2;
+    this.#http10 = request.httpVersion === "1.0";
+  }
+
+  /** Tells a client that asked by Expect to send its body. HTTP/1.0 knows no 1xx (RFC 9110 §15.2). */
+  goOn(): void {
+    if (!this.#http10) this.#response.writeContinue();
   }
 
   /**
@@ -28,6 +36,10 @@ export class AnswerStream {
    */
   begin(status: number, headers: IncomingHttpHeaders, message: string, close: boolean): void {
     const response = this.#response;
+    const coding = headers["transfer-encoding"];
+    if (coding !== undefined && (typeof coding !== "string" || coding.trim().toLowerCase() !== "chunked")) {
+      throw new Error("a transfer coding other than chunked");
+    }
     const body = this.#method !== "HEAD" && status !== 204 && status !== 304;
     const length = headers["content-length"];
     this.#owed = typeof length === "string" && body ? Number(length) : -1;
@@ -36,7 +48,7 @@ export class AnswerStream {
     } else {
       const flat = http1Head(headers, status);
       if (close) flat.push("connection", "close");
-      response.writeHead(status, message, flat as never);
+      response.writeHead(status, reasonOf(message, status), flat as never);
     }
     // No length is known, as with server-sent events: the header goes out now, if no body came with it.
     if (body && this.#owed === -1) process.nextTick(flush, response);
@@ -85,12 +97,34 @@ export class AnswerStream {
     response.end();
   }
 
+  /** The answer cannot be completed: the client must see that it is not whole. */
+  breakOff(): void {
+    const response = this.#response;
+    const { socket } = response;
+    // Where only the connection's end ends the answer (HTTP/1.0), a FIN would say that it is whole.
+    if (socket?.constructor === Socket && response.headersSent) socket.resetAndDestroy();
+    response.destroy();
+  }
+
   /** 102 and 103, which Node can pass on. 100 was answered by the gateway, and 101 cannot come to a plain request. */
   informational(status: number, headers: IncomingHttpHeaders): void {
+    if (this.#http10) return;
     if (status === 103 && headers.link !== undefined) {
-      this.#response.writeEarlyHints({ ...headers, link: headers.link });
+      try {
+        // Several links may stand in one field; Node takes one of each.
+        const links = Array.isArray(headers.link) ? headers.link : [headers.link];
+        this.#response.writeEarlyHints({ link: links.flatMap((field) => field.split(/,\s*(?=<)/)) });
+      } catch {
+        // Hints that Node will not write are no loss.
+      }
     } else if (status === 102 && !this.#http2) this.#response.writeProcessing();
   }
+}
+
+/** The unit's reason where Node would write it: undici reads it as UTF-8, and Node throws on what is not Latin-1. */
+function reasonOf(reason: string, status: number): string {
+  if (reason === STATUS_CODES[status]) return reason;
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : (STATUS_CODES[status] ?? "");
 }
 
 /** Node knows whether a header has left only by a field of its own; for HTTP/2 it is sent at once. */

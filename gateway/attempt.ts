@@ -15,7 +15,7 @@ export type AttemptFailure = "refused" | "reset" | "timeout" | "malformed" | "in
 /** What an attempt tells. */
 export interface AttemptListener {
   onSent(attempt: Attempt): void;
-  onInformational(status: number, headers: IncomingHttpHeaders): void;
+  onInformational(attempt: Attempt, status: number, headers: IncomingHttpHeaders): void;
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void;
   onData(attempt: Attempt, chunk: Buffer): void;
   onEnd(attempt: Attempt, trailers: IncomingHttpHeaders): void;
@@ -39,6 +39,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Undefined once the attempt is over. */
   #listener: AttemptListener | undefined;
   #discarded = -1;
+  #untilClose = false;
 
   constructor(
     core: Core,
@@ -93,7 +94,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     message?: string,
   ): void {
     if (this.#listener === undefined) return;
-    if (status < 200) this.#listener.onInformational(status, headers);
+    this.#untilClose = headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
+    if (status < 200) this.#listener.onInformational(this, status, headers);
     else this.#listener.onHead(this, status, headers, message ?? "");
   }
 
@@ -106,7 +108,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+  onResponseEnd(controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    // undici takes a reset for the end of a body that only the connection's end bounds.
+    if (this.#untilClose && this.#connection.socket?.errored) {
+      this.onResponseError(controller, this.#connection.socket.errored);
+      return;
+    }
     this.#connections.give(this.#connection);
     this.#listener?.onEnd(this, trailers);
   }
@@ -171,7 +178,9 @@ function failureOf(error: Error & { code?: string }, sent: boolean): AttemptFail
   if (code === "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH") return "invalid";
   if (!sent) return "refused";
   if (
-    code.startsWith("HPE_") ||
+    // undici's parser errors have no code: it looks numbers up in a table by name.
+    error.name === "HTTPParserError" ||
+    error.name === "AssertionError" ||
     code === "UND_ERR_HEADERS_OVERFLOW" ||
     code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH"
   ) {

@@ -1,9 +1,11 @@
 /**
- * Circuit breakers, one per service, unit and policy in each thread: opossum decides, this file tells it outcomes.
+ * Circuit breakers, one per service, unit and policy in each thread: opossum keeps the windows, the states and the
+ * timers; this file tells it outcomes.
  *
- * opossum counts when a promise settles, so each attempt is a promise that settles when the stream has ended. A
- * client that leaves says nothing about the unit: in a closed circuit it is settled as a success (it has no weight
- * beyond one request), in a half-open one as a failure, because a trial that proved nothing must not close it.
+ * opossum's own `fire` counts when a promise settles: a promise, a microtask and two closures per request. Its events
+ * are its counters (`success`, `failure`, `fire` are what its status listens to), so an outcome is said by an event,
+ * at the end of the stream, and opening follows opossum's rule. So a client that leaves says nothing about the unit,
+ * where a promise would have to be a success or a failure.
  */
 import CircuitBreaker from "opossum";
 import type { BreakerPolicy } from "../model/route.ts";
@@ -11,15 +13,15 @@ import type { CompiledRoute, CompiledUnit } from "../model/table.ts";
 
 export type Outcome = "success" | "failure" | "neutral";
 
-const FAILED = new Error("the unit failed");
-FAILED.stack = "";
-
 export class UnitBreaker {
-  readonly #breaker: CircuitBreaker<[Trial], void>;
+  readonly #breaker: CircuitBreaker<[], void>;
+  readonly #policy: BreakerPolicy;
+  /** In half-open one trial is let through; the rest fail fast. */
+  #trial: Trial | undefined;
 
   constructor(policy: BreakerPolicy) {
-    this.#breaker = new CircuitBreaker(run, {
-      // Attempts have deadlines of their own, and `answered` settles a trial whose stream has none.
+    this.#policy = policy;
+    this.#breaker = new CircuitBreaker(nothing, {
       timeout: false,
       errorThresholdPercentage: policy.errors * 100,
       volumeThreshold: policy.volume,
@@ -36,20 +38,44 @@ export class UnitBreaker {
     return this.#breaker.opened ? 2 : this.#breaker.halfOpen ? 1 : 0;
   }
 
-  /** Whether an attempt would be let through now. In half-open one trial is. */
+  /** Whether an attempt would be let through now. */
   get allows(): boolean {
-    return (
-      !this.#breaker.opened &&
-      !(this.#breaker.halfOpen && !(this.#breaker as unknown as { pendingClose: boolean }).pendingClose)
-    );
+    return !this.#breaker.opened && (!this.#breaker.halfOpen || this.#trial === undefined);
   }
 
   /** Begins an attempt, which must be settled once, when its stream has ended. */
   begin(): Trial {
-    const trial = new Trial(this.#breaker.halfOpen);
-    // Refused (open, or a second trial in half-open): the attempt goes on uncounted.
-    this.#breaker.fire(trial).catch(ignore);
+    const trial = new Trial(this);
+    if (this.#breaker.halfOpen) this.#trial ??= trial;
     return trial;
+  }
+
+  /** @internal A good answer has begun: enough for a trial, which must not wait for a stream that never ends. */
+  answered(trial: Trial): void {
+    if (trial === this.#trial) trial.settle("success");
+  }
+
+  /** @internal */
+  settle(trial: Trial, outcome: Outcome): void {
+    const wasTrial = trial === this.#trial;
+    if (wasTrial) this.#trial = undefined;
+    // Nothing is proven by a client that left; nor, in half-open, by an attempt that began before.
+    if (outcome === "neutral" || (this.#breaker.halfOpen && !wasTrial)) return;
+    this.#breaker.emit("fire", []);
+    if (outcome === "success") {
+      this.#breaker.emit("success", undefined, 0);
+      if (wasTrial) this.#breaker.close();
+      return;
+    }
+    this.#breaker.emit("failure", FAILED, 0, []);
+    if (wasTrial) this.#breaker.open();
+    else if (!this.#breaker.opened) this.#openIfBad();
+  }
+
+  /** opossum's rule (its `fail`), which only its own `fire` reaches. */
+  #openIfBad(): void {
+    const { fires, failures } = this.#breaker.stats;
+    if (fires >= this.#policy.volume && failures / fires > this.#policy.errors) this.#breaker.open();
   }
 
   shutdown(): void {
@@ -57,41 +83,28 @@ export class UnitBreaker {
   }
 }
 
-/** One attempt as opossum sees it: a promise that settles with its outcome. */
+const FAILED = new Error("the unit failed");
+
+/** One attempt, counted the first time it is settled. */
 export class Trial {
-  readonly #halfOpen: boolean;
-  #resolve: () => void = ignore;
-  #reject: (reason: Error) => void = ignore;
+  #breaker: UnitBreaker | undefined;
 
-  constructor(halfOpen: boolean) {
-    this.#halfOpen = halfOpen;
+  constructor(breaker: UnitBreaker) {
+    this.#breaker = breaker;
   }
 
-  /** @internal opossum's action. */
-  run(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  /** A good answer has begun: enough for a trial, which must not wait for a stream that never ends. */
   answered(): void {
-    if (this.#halfOpen) this.#resolve();
+    this.#breaker?.answered(this);
   }
 
-  /** Counted the first time it is called. */
   settle(outcome: Outcome): void {
-    if (outcome === "failure" || (outcome === "neutral" && this.#halfOpen)) this.#reject(FAILED);
-    else this.#resolve();
+    const breaker = this.#breaker;
+    this.#breaker = undefined;
+    breaker?.settle(this, outcome);
   }
 }
 
-function run(trial: Trial): Promise<void> {
-  return trial.run();
-}
-
-function ignore(): void {}
+async function nothing(): Promise<void> {}
 
 /** A thread's breakers, kept over table swaps as long as service, unit and policy stay the same. */
 export class Breakers {

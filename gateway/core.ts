@@ -34,6 +34,8 @@ export interface CoreOptions {
    * one was an answer (5xx) or a connection that failed.
    */
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
+  /** Tells the main thread of a defect. */
+  readonly onError: (error: Error) => void;
 }
 
 export class Core {
@@ -51,6 +53,7 @@ export class Core {
   readonly upstreams: Upstreams;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
+  readonly #onError: CoreOptions["onError"];
   readonly #budgets = new Map<string, RetryBudget>();
   /** Weak, because a table's units live as long as a request that began with it. */
   readonly #unitRows = new WeakMap<CompiledUnit, number>();
@@ -69,6 +72,7 @@ export class Core {
     this.accessLog = options.accessLog;
     this.#threads = options.threads;
     this.#onSuspect = options.onSuspect;
+    this.#onError = options.onError;
     this.inflight = new InflightCounter(options.live, options.thread);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
@@ -105,6 +109,11 @@ export class Core {
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
     this.accessLog.setSample(snapshot.config.gateway.accessLog.sample);
     return table;
+  }
+
+  onError(error: Error): void {
+    this.metrics.count("tidegate_internal_errors_total", "");
+    this.#onError(error);
   }
 
   budget(route: CompiledRoute): RetryBudget {

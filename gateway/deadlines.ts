@@ -54,7 +54,7 @@ export class Deadlines {
   }
 
   /** Calls everything that is overdue. Entries may remove themselves, and add others, meanwhile. */
-  look(): void {
+  look(onError: (error: Error) => void = rethrow): void {
     const now = this.#clock.now();
     this.coarseNow = now;
     let overdue: Waiting[] | undefined;
@@ -68,7 +68,16 @@ export class Deadlines {
       if (!waiting.listed || waiting.deadline > now) continue;
       // Cleared first, so that a callback that forgets to move on is not called for ever.
       waiting.deadline = Number.POSITIVE_INFINITY;
-      waiting.onOverdue(now);
+      try {
+        waiting.onOverdue(now);
+      } catch (error) {
+        this.remove(waiting);
+        onError(error as Error);
+      }
     }
   }
+}
+
+function rethrow(error: Error): never {
+  throw error;
 }

@@ -14,16 +14,17 @@ import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
 import { Candidates } from "./candidates.ts";
 import type { Core } from "./core.ts";
-import { TICK, Waiting } from "./deadlines.ts";
 import type { Identity } from "./identify.ts";
-import { answer } from "./refuse.ts";
 import type { RefusalType } from "./refusal.ts";
-import type { BodyFailure, RequestBody } from "./request-body.ts";
+import { Phased } from "./phased.ts";
+import { answer } from "./refuse.ts";
+import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
 import { withPlacement } from "./request-head.ts";
 import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
 import { settle } from "./settle.ts";
-import { Tunnel, tunnelHead } from "./tunnel.ts";
+import { openTunnel } from "./tunnel.ts";
+import type { UpgradeHead } from "./upgrade-head.ts";
 
 /** What an exchange is begun with. */
 export interface Question {
@@ -35,13 +36,16 @@ export interface Question {
   readonly response: ServerResponse;
   readonly body: RequestBody | undefined;
   /** What the client sent behind its Upgrade; undefined for a plain request. */
-  readonly upgradeHead: Buffer | undefined;
+  readonly upgradeHead: UpgradeHead | undefined;
 }
+
+/** More 1xx than this before an answer are a flood. */
+const MOST_INFORMATIONAL = 16;
 
 /** What an exchange waits for. */
 type Phase = "connect" | "headers" | "body" | "stream" | "queue" | "closing";
 
-export class Exchange extends Waiting implements AttemptListener {
+export class Exchange extends Phased<Phase> implements AttemptListener, BodyListener {
   readonly core: Core;
   readonly decision: Decision;
   readonly identity: Identity;
@@ -61,22 +65,20 @@ export class Exchange extends Waiting implements AttemptListener {
   #lastFailure: AttemptFailure | RetryCause | undefined;
   #lastDetail = "";
   #queuedAt = -1;
-  #phase: Phase = "connect";
-  readonly #overdueTotal: number;
   readonly #answer: AnswerStream;
   #settled = false;
+  #informational = 0;
 
   constructor(question: Question) {
-    super();
     const { core, decision, identity, request, response } = question;
+    const { total } = decision.route.spec.timeout;
+    super(core.deadlines, "connect", total === 0 ? Number.POSITIVE_INFINITY : identity.startedAt + total);
     this.question = question;
     this.core = core;
     this.decision = decision;
     this.identity = identity;
-    const { total } = decision.route.spec.timeout;
-    this.#overdueTotal = total === 0 ? Number.POSITIVE_INFINITY : identity.startedAt + total;
     this.candidates = new Candidates(core, decision);
-    this.#answer = new AnswerStream(response, identity.method, request.httpVersionMajor === 2);
+    this.#answer = new AnswerStream(request, response);
   }
 
   get #timeout() {
@@ -100,13 +102,13 @@ export class Exchange extends Waiting implements AttemptListener {
       this.#advance();
       return;
     }
-    const body = this.#body;
-    body.onActivity = () => this.#onBodyActivity();
-    body.onFailure = (failure) => this.#onBodyFailure(failure);
-    body.onEnd = () => this.#onBodyEnd();
-    this.#wait("body", this.#timeout.idle);
-    if (this.identity.head.expectContinue) this.question.response.writeContinue();
-    body.start(() => this.#advance());
+    this.wait("body", this.#timeout.idle);
+    if (this.identity.head.expectContinue) this.#answer.goOn();
+    this.#body.start(this);
+  }
+
+  onBodyReady(): void {
+    this.#advance();
   }
 
   /** Starts the next attempt, waits for a place, or gives up. */
@@ -126,7 +128,7 @@ export class Exchange extends Waiting implements AttemptListener {
     const again = this.#queuedAt !== -1;
     if (!again) this.#queuedAt = core.clock.now();
     const joined = core.queues.join(core.unitRow(unit), queue.size, this, again);
-    if (joined) this.#waitUntil("queue", this.#queuedAt + queue.wait);
+    if (joined) this.waitUntil("queue", this.#queuedAt + queue.wait);
     else this.#refuse("overload", `${unit.name}'s queue is full`);
   }
 
@@ -148,7 +150,7 @@ export class Exchange extends Waiting implements AttemptListener {
     const trial = core.breakers.of(decision.route, unit!)?.begin();
     const attempt = new Attempt(core, endpoint, core.unitRow(unit!), trial, this);
     this.#attempt = attempt;
-    this.#wait("connect", this.#timeout.connect);
+    this.wait("connect", this.#timeout.connect);
     const headers = withPlacement(this.identity.head, unit!.name, this.question.table.epoch, decision.slot);
     attempt.dispatch({
       path: this.identity.target,
@@ -163,12 +165,13 @@ export class Exchange extends Waiting implements AttemptListener {
   }
 
   onSent(_attempt: Attempt): void {
-    if (this.#body !== undefined && !this.#body.ended) this.#wait("body", this.#timeout.idle);
-    else this.#wait("headers", this.#timeout.headers);
+    if (this.#body !== undefined && !this.#body.ended) this.wait("body", this.#timeout.idle);
+    else this.wait("headers", this.#timeout.headers);
   }
 
-  onInformational(status: number, headers: IncomingHttpHeaders): void {
-    this.#answer.informational(status, headers);
+  onInformational(attempt: Attempt, status: number, headers: IncomingHttpHeaders): void {
+    if (++this.#informational <= MOST_INFORMATIONAL) this.#answer.informational(status, headers);
+    else this.#malformed(attempt, "too many informational answers");
   }
 
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void {
@@ -190,24 +193,22 @@ export class Exchange extends Waiting implements AttemptListener {
       const early = this.#body !== undefined && !this.#body.ended;
       this.#answer.begin(status, headers, message, early || core.lameDuck);
     } catch (error) {
-      attempt.abort("failure");
-      this.status = 0;
-      core.endpointFailed(attempt.endpoint, true);
-      this.#refuse("upstream-malformed", (error as Error).message);
+      this.#malformed(attempt, (error as Error).message);
       return;
     }
-    this.#phase = "stream";
-    this.deadline = this.#answer.awaitsBody ? 0 : this.core.deadlines.coarseNow + TICK + this.#timeout.idle;
+    this.wait("stream", this.#timeout.idle);
+    // Looked at on the next tick: a body of known length nearly always comes with its header.
+    if (this.#answer.awaitsBody) this.deadline = 0;
   }
 
   onData(attempt: Attempt, chunk: Buffer): void {
-    this.#touch(this.#timeout.idle);
+    this.touch(this.#timeout.idle);
     if (!this.#answer.data(chunk, this)) attempt.controller!.pause();
   }
 
   /** The client takes more again. */
   onDrain(): void {
-    this.#touch(this.#timeout.idle);
+    this.touch(this.#timeout.idle);
     this.#attempt?.controller?.resume();
   }
 
@@ -219,18 +220,30 @@ export class Exchange extends Waiting implements AttemptListener {
   }
 
   onUpgrade(attempt: Attempt, headers: IncomingHttpHeaders, upstream: Duplex): void {
+    if (String(headers.upgrade).toLowerCase() !== "websocket") {
+      upstream.destroy();
+      this.#malformed(attempt, "the unit switched to another protocol");
+      return;
+    }
     this.core.endpointServed(attempt.endpoint);
     attempt.upgraded();
     this.status = 101;
-    const client = this.question.response.socket!;
+    const { response, upgradeHead } = this.question;
     // From here on the client's socket is a tunnel's and not an answer's.
-    this.question.response.off("close", onResponseClose);
-    this.question.response.detachSocket(client);
+    response.off("close", onResponseClose);
     this.core.deadlines.remove(this);
-    new Tunnel(this.core.deadlines, client, upstream, () => {
+    openTunnel(this.core.deadlines, response, upstream, headers, upgradeHead!.take(), () => {
       attempt.finish("success");
       this.#settle();
-    }).open(tunnelHead(headers), this.question.upgradeHead!);
+    });
+  }
+
+  /** What the unit said cannot be passed on. */
+  #malformed(attempt: Attempt, detail: string): void {
+    attempt.abort("failure");
+    this.#attempt = undefined;
+    this.core.endpointFailed(attempt.endpoint, true);
+    this.#refuse("upstream-malformed", detail);
   }
 
   onFailure(attempt: Attempt, failure: AttemptFailure, detail: string): void {
@@ -249,7 +262,7 @@ export class Exchange extends Waiting implements AttemptListener {
   }
 
   #mayRetry(cause: RetryCause, attempt: Attempt): boolean {
-    if (this.core.clock.now() >= this.#overdueTotal || !mayRetry(this, cause, attempt.sent)) return false;
+    if (this.core.clock.now() >= this.latest || !mayRetry(this, cause, attempt.sent)) return false;
     this.retried = true;
     return true;
   }
@@ -278,23 +291,9 @@ export class Exchange extends Waiting implements AttemptListener {
     this.#closing();
   }
 
-  #wait(phase: Phase, milliseconds: number): void {
-    this.#waitUntil(phase, this.core.deadlines.coarseNow + TICK + milliseconds);
-  }
-
-  #waitUntil(phase: Phase, moment: number): void {
-    this.#phase = phase;
-    this.deadline = Math.min(moment, this.#overdueTotal);
-  }
-
-  /** Moves the deadline on by the coarse clock, which is read for every chunk. */
-  #touch(milliseconds: number): void {
-    this.deadline = Math.min(this.core.deadlines.coarseNow + TICK + milliseconds, this.#overdueTotal);
-  }
-
   override onOverdue(now: number): void {
-    const total = now >= this.#overdueTotal;
-    switch (this.#phase) {
+    const total = now >= this.latest;
+    switch (this.phase) {
       case "queue":
         this.#leaveQueue();
         this.#refuse("overload", `no place became free in ${this.candidates.unit!.spec.queue.wait} ms`);
@@ -311,7 +310,7 @@ export class Exchange extends Waiting implements AttemptListener {
       case "stream":
         if (this.#answer.awaitsBody) {
           this.#answer.flush();
-          this.#wait("stream", this.#timeout.idle);
+          this.wait("stream", this.#timeout.idle);
           return;
         }
         // Either side stopped: the stream is cut, so that neither takes it for whole.
@@ -339,15 +338,15 @@ export class Exchange extends Waiting implements AttemptListener {
     }
   }
 
-  #onBodyActivity(): void {
-    if (this.#phase === "body" || this.#phase === "stream") this.#touch(this.#timeout.idle);
+  onBodyActivity(): void {
+    if (this.phase === "body" || this.phase === "stream") this.touch(this.#timeout.idle);
   }
 
-  #onBodyEnd(): void {
-    if (this.#phase === "body" && this.#attempt?.sent === true) this.#wait("headers", this.#timeout.headers);
+  onBodyEnd(): void {
+    if (this.phase === "body" && this.#attempt?.sent === true) this.wait("headers", this.#timeout.headers);
   }
 
-  #onBodyFailure(failure: BodyFailure): void {
+  onBodyFailure(failure: BodyFailure): void {
     if (failure === "aborted") return; // The response's close says so too.
     this.#attempt?.abort("neutral");
     this.#attempt = undefined;
@@ -358,13 +357,13 @@ export class Exchange extends Waiting implements AttemptListener {
   /** The answer cannot be completed: break the connection, as HTTP asks for a message that is not whole. */
   #abandonClient(problem: RefusalType): void {
     this.problem = problem;
-    this.question.response.destroy();
+    this.#answer.breakOff();
     this.#settle();
   }
 
   /** The answer is on its way out; the socket may still take a while, but not for ever. */
   #closing(): void {
-    this.#waitUntil("closing", this.core.deadlines.coarseNow + TICK + this.#timeout.idle);
+    this.wait("closing", this.#timeout.idle);
     this.#settle();
   }
 
@@ -372,7 +371,7 @@ export class Exchange extends Waiting implements AttemptListener {
   onClientClose(): void {
     this.core.deadlines.remove(this);
     if (this.#settled) return;
-    if (this.#phase === "queue") this.#leaveQueue();
+    if (this.phase === "queue") this.#leaveQueue();
     this.#attempt?.abort("neutral");
     this.#attempt = undefined;
     this.#body?.abandon();

@@ -22,6 +22,7 @@ const HELP: Readonly<Record<string, Help>> = {
   tidegate_failovers_total: { type: "counter", text: "Requests answered by another unit than their own." },
   tidegate_refused_total: { type: "counter", text: "Requests refused before a route was found, by cause." },
   tidegate_client_errors_total: { type: "counter", text: "Bytes from clients that were not HTTP, by cause." },
+  tidegate_internal_errors_total: { type: "counter", text: "Defects of the gateway that cost a request." },
   tidegate_connections_refused_total: { type: "counter", text: "Client connections beyond the bound." },
   tidegate_retry_budget_exhausted_total: { type: "counter", text: "Retries that the budget forbade." },
   tidegate_ejections_total: {

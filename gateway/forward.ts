@@ -6,6 +6,7 @@ import type { Core } from "./core.ts";
 import { Exchange } from "./exchange.ts";
 import type { Identity } from "./identify.ts";
 import { RequestBody } from "./request-body.ts";
+import type { UpgradeHead } from "./upgrade-head.ts";
 
 export function forward(
   core: Core,
@@ -14,7 +15,7 @@ export function forward(
   identity: Identity,
   request: IncomingMessage,
   response: ServerResponse,
-  upgradeHead: Buffer | undefined,
+  upgradeHead: UpgradeHead | undefined,
 ): void {
   const { head } = identity;
   const body =

@@ -108,6 +108,8 @@ export class Gateway implements AdminView {
           }
         },
         onSuspect: (row, failures, answered) => this.#health.suspect(row, failures, answered),
+        onError: (thread, message) =>
+          this.#log.error({ thread, message }, "a defect, caught; please report it"),
         onDeath: (thread, reason) => {
           this.#registry.count("tidegate_thread_restarts_total", "");
           this.#breakers.delete(thread);

@@ -4,9 +4,9 @@ import type { RouteRequest } from "../model/decide.ts";
 import { ambiguityOf } from "../model/request-target.ts";
 import type { Core } from "./core.ts";
 import { type Peer, peerOf } from "./peer.ts";
-import { answer } from "./refuse.ts";
 import type { RefusalType } from "./refusal.ts";
-import { addForwarded, clientOf, readHead, type RequestHead } from "./request-head.ts";
+import { answer } from "./refuse.ts";
+import { addForwarded, clientOf, type RequestHead, readHead } from "./request-head.ts";
 import { newTraceparent } from "./trace-context.ts";
 
 export interface Identity extends RouteRequest {
@@ -26,6 +26,11 @@ export function identify(
   const startedAt = core.clock.now();
   const { settings } = core;
   const raw = request.rawHeaders;
+  // llhttp also takes HTTP/0.9 and "HTTP/2.0" in the syntax of HTTP/1.
+  if (request.httpVersionMajor !== 1 && (request as { stream?: unknown }).stream === undefined) {
+    response.shouldKeepAlive = false;
+    return refuse(core, request, response, "bad-request", "the version is not HTTP/1.0 or HTTP/1.1");
+  }
   if (raw.length > settings.client.maxHeaders * 2) {
     return refuse(
       core,
@@ -43,6 +48,14 @@ export function identify(
     underscores: settings.underscores,
     peer,
   });
+  if (
+    (request as { upgrade?: boolean }).upgrade === true &&
+    (head.chunked || (head.contentLength ?? 0) > 0)
+  ) {
+    return refuse(core, request, response, "bad-request", "an upgrade has no body");
+  }
+  // Node has lost what came behind such a request in one packet, and with it the count of the answers.
+  if (head.upgrade === true) response.shouldKeepAlive = false;
   if (head.refusal !== undefined) return refuse(core, request, response, head.refusal, head.refusalDetail);
 
   let target = request.url ?? "";

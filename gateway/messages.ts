@@ -43,4 +43,6 @@ export type FromThread =
       readonly breakers: readonly (readonly [string, string, number])[];
       readonly accessLogDropped: number;
     }
+  /** A defect, caught; the thread goes on. */
+  | { readonly type: "error"; readonly message: string }
   | { readonly type: "drained"; readonly cutOff: number };

@@ -31,6 +31,8 @@ class UnitSeries {
   readonly codes: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
   readonly buckets = new Array<number>(DURATION_BUCKETS.length + 1).fill(0);
   sum = 0;
+  /** Requests that the unit answered. */
+  answered = 0;
   touched = false;
 
   constructor(unit: string) {
@@ -50,6 +52,7 @@ export class ThreadMetrics {
     version: Version,
     code: number,
     seconds: number,
+    answered: boolean,
   ): void {
     let units = this.#routes.get(route);
     if (units === undefined) {
@@ -65,6 +68,7 @@ export class ThreadMetrics {
     const codes = series.codes[version === "stable" ? 0 : 1];
     codes.set(code, (codes.get(code) ?? 0) + 1);
     series.touched = true;
+    if (answered) series.answered++;
     let bucket = 0;
     while (bucket < DURATION_BUCKETS.length && seconds > DURATION_BUCKETS[bucket]!) bucket++;
     series.buckets[bucket]!++;
@@ -73,12 +77,16 @@ export class ThreadMetrics {
 
   /** An attempt is over; `outcome` is `answered`, a failure of `retry.on`, or the problem that ended the request. */
   attempt(unit: string, outcome: string): void {
+    this.#attempt(unit, outcome, 1);
+  }
+
+  #attempt(unit: string, outcome: string, n: number): void {
     let outcomes = this.#attempts.get(unit);
     if (outcomes === undefined) {
       outcomes = new Map();
       this.#attempts.set(unit, outcomes);
     }
-    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + n);
   }
 
   /** Counts something rarer than a request. `labels` is Prometheus text without braces, e.g. `unit="hz"`. */
@@ -107,6 +115,8 @@ export class ThreadMetrics {
         durations.push([route.name, unit, series.buckets.slice(), series.sum]);
         series.buckets.fill(0);
         series.sum = 0;
+        if (series.answered > 0) this.#attempt(unit, "answered", series.answered);
+        series.answered = 0;
         series.touched = false;
       });
     }

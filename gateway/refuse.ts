@@ -1,5 +1,5 @@
 /** Writes an answer of the gateway's own. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Fallback } from "../model/route.ts";
 import type { Core } from "./core.ts";
 import { problemBody, type RefusalType, refusalKind } from "./refusal.ts";
@@ -48,10 +48,17 @@ export function answer(
     response.writeHead(status, object);
   } else {
     // Framing that is in doubt, or a long body that nobody will read: the connection ends with this answer.
-    if (core.lameDuck || !isDrainable(request) || type === "ambiguous-length" || type === "bad-request") {
+    if (
+      core.lameDuck ||
+      !isDrainable(request) ||
+      type === "ambiguous-length" ||
+      type === "bad-request" ||
+      type === "ambiguous-header"
+    ) {
       fields.push("connection", "close");
     }
-    response.writeHead(status, fields as never);
+    // Never the reason of a unit's answer that could not be written.
+    response.writeHead(status, STATUS_CODES[status] ?? "", fields as never);
   }
   response.end(request.method === "HEAD" ? undefined : body);
   return status;

@@ -7,6 +7,23 @@ import type { IncomingMessage } from "node:http";
 
 export type BodyFailure = "aborted" | "too-large";
 
+/** What a body tells its exchange. */
+export interface BodyListener {
+  /** An attempt may begin: the body is here whole, or is on its way. Told once. */
+  onBodyReady(): void;
+  /** A chunk came. */
+  onBodyActivity(): void;
+  onBodyEnd(): void;
+  onBodyFailure(failure: BodyFailure): void;
+}
+
+const DEAF: BodyListener = {
+  onBodyReady: nothing,
+  onBodyActivity: nothing,
+  onBodyEnd: nothing,
+  onBodyFailure: nothing,
+};
+
 export class RequestBody {
   readonly #source: IncomingMessage;
   readonly #limit: number;
@@ -19,13 +36,9 @@ export class RequestBody {
   #failure: BodyFailure | undefined;
   #started = false;
   #relay: BodyRelay | undefined;
-  #whenReady: (() => void) | undefined;
+  #listener: BodyListener = DEAF;
+  #waits = false;
   #readySoon: NodeJS.Immediate | undefined;
-  /** Called for every chunk that arrives: the exchange's idle clock. */
-  onActivity: () => void = nothing;
-  onFailure: (failure: BodyFailure) => void = nothing;
-  onEnd: () => void = nothing;
-
   /**
    * @param limit bytes; 0 is no bound
    * @param replayLimit bytes that are kept
@@ -48,12 +61,13 @@ export class RequestBody {
   }
 
   /**
-   * Begins to read, and calls back once: at the end of a body that came whole with its header, else on the next turn,
+   * Begins to read. It is ready at the end of a body that came whole with its header, else on the next turn,
    * when the body is streamed. So a small body costs no stream at all, and a slow one holds nothing up.
    */
-  start(ready: () => void): void {
+  start(listener: BodyListener): void {
     this.#started = true;
-    this.#whenReady = ready;
+    this.#waits = true;
+    this.#listener = listener;
     this.#source.on("data", (chunk: Buffer) => this.#take(chunk));
     this.#source.on("end", () => this.#end());
     this.#source.on("aborted", () => this.#fail("aborted"));
@@ -81,7 +95,7 @@ export class RequestBody {
 
   #take(chunk: Buffer): void {
     this.#bytes += chunk.length;
-    this.onActivity();
+    this.#listener.onBodyActivity();
     if (this.#limit > 0 && this.#bytes > this.#limit) {
       this.#fail("too-large");
       return;
@@ -96,12 +110,12 @@ export class RequestBody {
       }
     }
     if (this.#relay !== undefined && !this.#relay.push(chunk)) this.#source.pause();
-    if (this.#whenReady !== undefined && this.#bytes !== this.#declared) this.#ready();
+    if (this.#waits && this.#bytes !== this.#declared) this.#ready();
   }
 
   #end(): void {
     this.#ended = true;
-    this.onEnd();
+    this.#listener.onBodyEnd();
     this.#relay?.push(null);
     this.#ready();
   }
@@ -110,16 +124,15 @@ export class RequestBody {
     if (this.#failure !== undefined || this.#ended) return;
     this.#failure = failure;
     this.#kept = undefined;
-    this.#whenReady = undefined;
-    this.onFailure(failure);
+    this.#waits = false;
+    this.#listener.onBodyFailure(failure);
   }
 
   #ready(): void {
-    const ready = this.#whenReady;
-    if (ready === undefined) return;
-    this.#whenReady = undefined;
+    if (!this.#waits) return;
+    this.#waits = false;
     clearImmediate(this.#readySoon);
-    ready();
+    this.#listener.onBodyReady();
   }
 }
 

@@ -22,6 +22,7 @@ export class RequestHead {
   chunked = false;
   traceparent: string | undefined = undefined;
   expectContinue = false;
+  upgrade = false;
   forwardedFor: string | undefined = undefined;
   forwardedProto: string | undefined = undefined;
   forwardedHost: string | undefined = undefined;
@@ -46,6 +47,7 @@ const FATE = {
   claim: 8,
   via: 9,
   cookie: 10,
+  upgrade: 11,
 } as const;
 
 /** What is done with a field of this name. A switch on the length keeps most names from being compared at all. */
@@ -60,7 +62,7 @@ function fateOf(name: string): number {
     case 6:
       return isHeader(name, "expect") ? FATE.expect : isHeader(name, "cookie") ? FATE.cookie : FATE.pass;
     case 7:
-      return isHeader(name, "upgrade") || isHeader(name, "trailer") ? FATE.drop : FATE.pass;
+      return isHeader(name, "upgrade") ? FATE.upgrade : isHeader(name, "trailer") ? FATE.drop : FATE.pass;
     case 9:
       return isHeader(name, "forwarded") || isHeader(name, "x-real-ip") ? FATE.claim : FATE.pass;
     case 10:
@@ -97,6 +99,12 @@ function fateOf(name: string): number {
   return FATE.pass;
 }
 
+/** Names whose reading with dashes only the gateway may send, or that frame a body. */
+function isReserved(name: string): boolean {
+  const dashed = name.replaceAll("_", "-").toLowerCase();
+  return fateOf(dashed) !== FATE.pass;
+}
+
 export interface HeadOptions {
   readonly raw: HeaderList;
   readonly httpVersionMajor: number;
@@ -121,7 +129,7 @@ export function readHead(options: HeadOptions): RequestHead {
     }
     const fate = fateOf(name);
     if (fate === FATE.pass) {
-      if (options.underscores === "refuse" && name.indexOf("_") !== -1) {
+      if (name.indexOf("_") !== -1 && (options.underscores === "refuse" || isReserved(name))) {
         return refuse(
           head,
           "ambiguous-header",
@@ -133,6 +141,9 @@ export function readHead(options: HeadOptions): RequestHead {
       continue;
     }
     switch (fate) {
+      case FATE.upgrade:
+        head.upgrade = true;
+        break;
       case FATE.host:
         if (httpVersionMajor >= 2) {
           if (head.authority !== undefined && head.authority !== value) {

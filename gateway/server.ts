@@ -12,7 +12,9 @@ import { admit } from "./admit.ts";
 import type { Core } from "./core.ts";
 import { forward } from "./forward.ts";
 import { identify } from "./identify.ts";
-import { rawRefusal, type RefusalType } from "./refusal.ts";
+import { answer } from "./refuse.ts";
+import { isItsTurn, onClientError, refuseSocket } from "./pipeline.ts";
+import { UpgradeHead } from "./upgrade-head.ts";
 
 /**
  * The way of one request. Each step either goes on or has answered.
@@ -23,8 +25,9 @@ export function serve(
   core: Core,
   request: IncomingMessage,
   response: ServerResponse,
-  upgradeHead: Buffer | undefined,
+  upgradeHead: UpgradeHead | undefined,
 ): void {
+  if (!isItsTurn(request, response, () => serveSafely(core, request, response, upgradeHead))) return;
   const { table } = core; // pinned: the request keeps the table it began with
   const identity = identify(core, request, response);
   if (identity === undefined) return;
@@ -33,6 +36,22 @@ export function serve(
   if (admitted === undefined) return;
   forward(core, table, admitted, identity, request, response, upgradeHead);
   // settle.ts counts and logs when the stream has ended.
+}
+
+/** A defect of ours costs its own request, not the connections of a whole thread. */
+function serveSafely(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+  upgradeHead: UpgradeHead | undefined,
+): void {
+  try {
+    serve(core, request, response, upgradeHead);
+  } catch (error) {
+    core.onError(error as Error);
+    if (response.headersSent) response.destroy();
+    else answer(core, request, response, "internal", undefined);
+  }
 }
 
 export interface TlsOptions {
@@ -45,13 +64,17 @@ export async function buildServer(core: Core, tls: TlsOptions | undefined): Prom
   const { client } = core.settings;
   const http1 = {
     maxHeaderSize: client.maxHeader,
+    // Ours says what is wrong (request-head.ts); Node's own 400 has no body.
+    requireHostHeader: false,
     headersTimeout: client.headerTimeout,
     // Bodies may be long; the exchange's own deadlines bound them.
     requestTimeout: 0,
     connectionsCheckingInterval: 1_000,
     // Anything but a WebSocket upgrade is an ordinary request, and its Upgrade field is left out (RFC 9110 §7.8).
     shouldUpgradeCallback: (request: IncomingMessage) =>
-      request.method === "GET" && request.headers.upgrade?.toLowerCase() === "websocket",
+      request.method === "GET" &&
+      request.httpVersion === "1.1" &&
+      request.headers.upgrade?.toLowerCase() === "websocket",
   };
   const common = {
     logger: false,
@@ -71,7 +94,7 @@ export async function buildServer(core: Core, tls: TlsOptions | undefined): Prom
     ) => {
       // Fastify's own router could not read the path; ours says why.
       reply.hijack();
-      serve(core, request.raw, reply.raw, undefined);
+      serveSafely(core, request.raw, reply.raw, undefined);
     },
   };
   const fastify = (tls === undefined
@@ -97,6 +120,11 @@ export async function buildServer(core: Core, tls: TlsOptions | undefined): Prom
   }
   await fastify.register(async (scope) => {
     scope.removeAllContentTypeParsers();
+    // Not in preHandler: Fastify looks at Content-Type before that, and answers by itself.
+    scope.addHook("onRequest", (request, reply) => {
+      reply.hijack();
+      serveSafely(core, request.raw as IncomingMessage, reply.raw as ServerResponse, undefined);
+    });
     await scope.register(
       httpProxy as never,
       {
@@ -105,10 +133,6 @@ export async function buildServer(core: Core, tls: TlsOptions | undefined): Prom
         httpMethods: methods,
         websocket: false,
         disableRequestLogging: true,
-        preHandler: (request: { raw: IncomingMessage }, reply: { hijack(): void; raw: ServerResponse }) => {
-          reply.hijack();
-          serve(core, request.raw, reply.raw, undefined);
-        },
         replyOptions: { getUpstream: () => "" },
       } as never,
     );
@@ -147,28 +171,5 @@ function onUpgrade(core: Core, request: IncomingMessage, socket: Socket, head: B
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
   response.on("finish", () => socket.end());
-  serve(core, request, response, head);
-}
-
-/** The parser gave up: one clear answer, then the connection ends, for its framing is lost. */
-function onClientError(core: Core, error: NodeJS.ErrnoException & { reason?: string }, socket: Socket): void {
-  const type: RefusalType =
-    error.code === "HPE_HEADER_OVERFLOW"
-      ? "headers-too-large"
-      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-        ? "request-timeout"
-        : "bad-request";
-  core.metrics.count("tidegate_client_errors_total", `cause="${type}"`);
-  // Nothing was asked (a port scan, a client that went away), or an answer is under way: nothing can be said.
-  const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage;
-  if (error.code === "ECONNRESET" || !socket.writable || busy?.headersSent === true) {
-    socket.destroy();
-    return;
-  }
-  refuseSocket(socket, type, error.reason);
-}
-
-function refuseSocket(socket: Duplex, type: RefusalType, detail: string | undefined): void {
-  socket.on("error", () => socket.destroy());
-  socket.end(rawRefusal(type, detail), () => socket.destroy());
+  serveSafely(core, request, response, new UpgradeHead(socket, head));
 }

@@ -6,11 +6,10 @@ export function settle(exchange: Exchange): void {
   const { unit, pool } = exchange.candidates;
   const seconds = (core.clock.now() - identity.startedAt) / 1000;
   const version = pool?.version ?? "stable";
-  core.metrics.request(decision.route, unit, version, status, seconds);
+  const answered = exchange.problem === "" && exchange.attempts > 0;
+  core.metrics.request(decision.route, unit, version, status, seconds, answered);
   if (unit !== undefined) {
-    if (exchange.attempts > 0) {
-      core.metrics.attempt(unit.name, exchange.problem === "" ? "answered" : exchange.problem);
-    }
+    if (exchange.attempts > 0 && exchange.problem !== "") core.metrics.attempt(unit.name, exchange.problem);
     if (unit.index !== decision.home && exchange.problem === "") {
       const from = question.table.units[decision.home]!.name;
       core.metrics.count(

@@ -31,6 +31,7 @@ const core = new Core(
     thread: start.thread,
     threads: start.threads,
     accessLog,
+    onError: (error) => say({ type: "error", message: error.stack ?? error.message }),
     onSuspect: (row, failures, answered) => say({ type: "suspect", row, failures, answered }),
   },
   start.snapshot,
@@ -41,7 +42,7 @@ const servers: FastifyInstance[] = [];
 const sessions = new Set<Http2Session>();
 
 setInterval(() => {
-  core.deadlines.look();
+  core.deadlines.look((error) => core.onError(error));
   core.queues.wakeAll();
 }, TICK);
 setInterval(() => accessLog.flush(), LOG_EVERY);

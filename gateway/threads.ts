@@ -14,6 +14,7 @@ export interface ThreadsOptions {
   readonly accessLog: string;
   readonly onMetrics: (thread: number, message: FromThread & { type: "metrics" }) => void;
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
+  readonly onError: (thread: number, message: string) => void;
   readonly onDeath: (thread: number, reason: string) => void;
 }
 
@@ -125,7 +126,11 @@ export class Threads {
       accessLog,
       lameDuck: this.#lameDuck,
     };
-    const worker = new Worker(new URL("./thread.ts", import.meta.url), { workerData: start });
+    const worker = new Worker(new URL("./thread.ts", import.meta.url), {
+      workerData: start,
+      // Requests are short-lived garbage: a larger nursery is emptied less often.
+      resourceLimits: { maxYoungGenerationSizeMb: 64 },
+    });
     const before = this.#slots[thread];
     const slot: Slot = {
       worker,
@@ -154,6 +159,9 @@ export class Threads {
             return;
           case "metrics":
             this.#options.onMetrics(thread, message);
+            return;
+          case "error":
+            this.#options.onError(thread, message.message);
             return;
           case "suspect":
             this.#options.onSuspect(message.row, message.failures, message.answered);

@@ -1,4 +1,5 @@
 /** Two sockets that speak to each other after a 101, with backpressure both ways. */
+import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import { type Deadlines, TICK, Waiting } from "./deadlines.ts";
@@ -8,14 +9,33 @@ import { http1Head } from "./response-head.ts";
 const IDLE = 10 * 60_000;
 
 /** The client's 101: the unit's fields (extensions, protocol, accept key), with our own Connection and Upgrade. */
-export function tunnelHead(headers: IncomingHttpHeaders): string {
+function tunnelHead(headers: IncomingHttpHeaders): string {
   const flat = http1Head(headers, 101);
   let text = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n";
   for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
   return `${text}\r\n`;
 }
 
-export class Tunnel extends Waiting {
+/**
+ * Answers 101 to the client and joins its socket to the unit's.
+ *
+ * @param early what the client sent behind its request
+ * @param onClosed called once, when both ends are closed
+ */
+export function openTunnel(
+  deadlines: Deadlines,
+  response: ServerResponse,
+  unit: Duplex,
+  headers: IncomingHttpHeaders,
+  early: Buffer,
+  onClosed: () => void,
+): void {
+  const client = response.socket!;
+  response.detachSocket(client);
+  new Tunnel(deadlines, client, unit, onClosed).open(tunnelHead(headers), early);
+}
+
+class Tunnel extends Waiting {
   readonly #deadlines: Deadlines;
   readonly #client: Duplex;
   readonly #unit: Duplex;

@@ -5,7 +5,7 @@
  * been counted in, so a free client is taken from the top of a stack (the warmest connection) or a new one is made,
  * and nothing ever queues.
  */
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import { buildConnector, Client } from "undici";
 import type { Endpoint } from "../model/table.ts";
 
@@ -16,6 +16,7 @@ export interface Connection {
   readonly client: Client;
   /** In the stack of free connections. */
   free: boolean;
+  socket: Socket | undefined;
 }
 
 export class EndpointConnections {
@@ -64,7 +65,11 @@ export class EndpointConnections {
     const connection: Connection = {
       client: new Client(this.origin, {
         allowH2: false,
-        connect: this.#connector,
+        connect: (options, callback) =>
+          this.#connector(options, (...[error, socket]) => {
+            connection.socket = (socket ?? undefined) as Socket | undefined;
+            callback(...([error, socket] as Parameters<typeof callback>));
+          }),
         pipelining: 1,
         keepAliveTimeout: IDLE_TIMEOUT,
         maxHeaderSize: this.#maxHeader,
@@ -73,6 +78,7 @@ export class EndpointConnections {
         bodyTimeout: 0,
       }),
       free: false,
+      socket: undefined,
     };
     // A free client whose connection ends is let go; the next request makes a new one.
     connection.client.on("disconnect", () => {

@@ -9,6 +9,7 @@
 
 /** Why a path was refused, in words for the client; undefined when it can mean only one thing. */
 export function ambiguityOf(path: string): string | undefined {
+  let escapes = false;
   if (path.charCodeAt(0) !== SLASH) return "the path must begin with a slash";
   for (let i = 0; i < path.length; i++) {
     const c = path.charCodeAt(i);
@@ -19,6 +20,7 @@ export function ambiguityOf(path: string): string | undefined {
     } else if (c === PERCENT) {
       const problem = escapeProblem(path, i);
       if (problem !== undefined) return problem;
+      escapes ||= path.charCodeAt(i + 1) >= 0x38; // %80 and above
       i += 2;
     } else if (c === BACKSLASH) {
       return "the path has a backslash";
@@ -28,7 +30,17 @@ export function ambiguityOf(path: string): string | undefined {
       return "the path has a fragment (#)";
     }
   }
+  if (escapes && !isUtf8(path)) return "the path's escapes are not UTF-8";
   return undefined;
+}
+
+function isUtf8(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const SLASH = 0x2f;

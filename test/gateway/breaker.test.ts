@@ -52,12 +52,21 @@ test("after a while one trial is let through: it closes it, or opens it again", 
   assert.deepEqual([breaker.state, breaker.allows], [0, true]);
 });
 
-test("a trial whose client left proves nothing and does not close it", async (t) => {
+test("a trial whose client left proves nothing: it stays half-open, and another trial may go", async (t) => {
   const breaker = setUp(t);
   await attempts(breaker, "failure", "failure", "failure", "failure");
   t.mock.timers.tick(1_000);
   await attempts(breaker, "neutral");
-  assert.equal(breaker.state, 2);
+  assert.deepEqual([breaker.state, breaker.allows], [1, true]);
+});
+
+test("an attempt that began before it opened does not close it in half-open", async (t) => {
+  const breaker = setUp(t);
+  const early = breaker.begin();
+  await attempts(breaker, "failure", "failure", "failure", "failure");
+  t.mock.timers.tick(1_000);
+  early.settle("success");
+  assert.deepEqual([breaker.state, breaker.allows], [1, true]);
 });
 
 test("a trial that has begun to answer well closes it, without waiting for a stream that never ends", async (t) => {

@@ -44,9 +44,21 @@ test("client aborts", async (t) => {
       },
       (socket) => socket.pause(),
     ],
-    ["in mid-upload", "POST /d HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome", (request) => request.resume()],
-    ["in mid-upload, chunked", "POST /e HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n", (request) => request.resume()],
-    ["in the small body", "POST /f HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nsome", (request) => request.resume()],
+    [
+      "in mid-upload",
+      "POST /d HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome",
+      (request) => request.resume(),
+    ],
+    [
+      "in mid-upload, chunked",
+      "POST /e HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n",
+      (request) => request.resume(),
+    ],
+    [
+      "in the small body",
+      "POST /f HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nsome",
+      (request) => request.resume(),
+    ],
   ];
   for (const [name, bytes, script, prepare] of cases) {
     for (const how of ["close", "reset"] as const) {
@@ -70,8 +82,12 @@ test("client aborts", async (t) => {
         else socket.resetAndDestroy();
         const took = (await within(3_000, "the unit's connection to close", gone)) - left;
         assert.ok(took < 100, `${took.toFixed(0)} ms`);
-        await until("it is counted as 499", async () =>
-          (await gateway.metric("tidegate_requests_total", 'code="499"')) === counted + 1, Boolean, 1_000);
+        await until(
+          "it is counted as 499",
+          async () => (await gateway.metric("tidegate_requests_total", 'code="499"')) === counted + 1,
+          Boolean,
+          1_000,
+        );
       });
     }
   }
@@ -79,6 +95,6 @@ test("client aborts", async (t) => {
   await t.test("blame nobody", async () => {
     assert.equal(await gateway.metric("tidegate_ejections_total"), 0);
     assert.ok((await gateway.status()).endpoints.every((e) => e.health === "up"));
-    await until("nothing under way", async () => await gateway.metric("tidegate_upstream_inflight") === 0);
+    await until("nothing under way", async () => (await gateway.metric("tidegate_upstream_inflight")) === 0);
   });
 });

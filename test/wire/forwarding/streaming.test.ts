@@ -12,7 +12,13 @@ test("duplex: the answer begins before the request ends", async (t) => {
     "fleet.yaml": fleetYaml({ hz: [unit.origin] }),
     "routes.yaml": oneRoute(),
   });
-  const request = http.request({ port: gateway.port, host: "127.0.0.1", method: "POST", path: "/echo", agent: false });
+  const request = http.request({
+    port: gateway.port,
+    host: "127.0.0.1",
+    method: "POST",
+    path: "/echo",
+    agent: false,
+  });
   request.write("one");
   const [response] = (await within(500, "the answer", once(request, "response"))) as [http.IncomingMessage];
   for (const word of ["one", "two", "three"]) {
@@ -129,7 +135,13 @@ test("a slow reader holds the unit back, a slow unit holds the client back", asy
   });
 
   await t.test("upload", async () => {
-    const request = http.request({ port: gateway.port, host: "127.0.0.1", method: "POST", path: "/", agent: false });
+    const request = http.request({
+      port: gateway.port,
+      host: "127.0.0.1",
+      method: "POST",
+      path: "/",
+      agent: false,
+    });
     const block = Buffer.alloc(65_536);
     let written = 0;
     let stopped = false;

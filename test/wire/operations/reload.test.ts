@@ -232,7 +232,8 @@ test("what lives outlives a swap: health, ejections, a long request and a WebSoc
   socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length]), mask, payload]));
   // A frame may come in pieces.
   let echo = Buffer.alloc(0);
-  while (echo.length < 2 + text.length) echo = Buffer.concat([echo, ...((await once(socket, "data")) as [Buffer])]);
+  while (echo.length < 2 + text.length)
+    echo = Buffer.concat([echo, ...((await once(socket, "data")) as [Buffer])]);
   assert.equal(echo.subarray(2).toString(), "still here");
   socket.destroy();
   await until(
