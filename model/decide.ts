@@ -137,7 +137,8 @@ export function nextCandidate(
   from: number,
 ): number {
   for (let i = from; i < candidates.length; i++) {
-    if (poolFor(health, candidates[i]!, version) !== undefined) return i;
+    const unit = candidates[i]!;
+    if (health.endpoints[unit.firstStable] === 0 || poolFor(health, unit, version) !== undefined) return i;
   }
   return -1;
 }

@@ -33,65 +33,99 @@ export interface Router<R> {
   find(request: MatchRequest): Match<R> | undefined;
 }
 
-interface Entry<R> {
+/**
+ * One route of a path, and the next less specific one of the same path.
+ *
+ * What a look-up reads stands in this one object: with thousands of routes every further object is cold memory, and
+ * costs more than the comparison it holds.
+ */
+class Leaf<R> {
   readonly match: RouteMatch;
   readonly route: R;
-}
+  /** Bits of the methods that the route takes; all bits where it takes every method. */
+  readonly #methods: number;
+  /** Undefined where there are no conditions. */
+  readonly #headers: RouteMatch["headers"] | undefined;
+  #next: Leaf<R> | undefined = undefined;
 
-/** All routes of one host and path, most specific first. */
-class Leaf<R> {
-  readonly entries: Entry<R>[] = [];
-  /** The route that takes every request of this path: no more than one step from the leaf, which is cold memory. */
-  #always: R | undefined;
-
-  /** Once all entries are here. */
-  build(): void {
-    this.entries.sort(bySpecificity);
-    const first = this.entries[0]!;
-    if (isUnconditional(first.match)) this.#always = first.route;
+  constructor(match: RouteMatch, route: R) {
+    this.match = match;
+    this.route = route;
+    this.#methods =
+      match.methods.length === 0 ? -1 : match.methods.reduce((bits, m) => bits | methodBit(m), 0);
+    this.#headers = match.headers.length === 0 ? undefined : match.headers;
   }
 
-  /** Some entry takes every method and any headers, so this leaf never refuses. */
-  get total(): boolean {
-    return this.entries.some((e) => isUnconditional(e.match));
+  /** @returns the most specific of the leaves, the others behind it. */
+  static chain<R>(leaves: readonly Leaf<R>[]): Leaf<R> {
+    const sorted = [...leaves].sort(bySpecificity);
+    for (let i = 0; i + 1 < sorted.length; i++) sorted[i]!.#next = sorted[i + 1];
+    return sorted[0]!;
   }
 
   find(request: MatchRequest): R | undefined {
-    if (this.#always !== undefined) return this.#always;
-    for (const { match, route } of this.entries) {
-      if (match.methods.length > 0 && !match.methods.includes(request.method)) continue;
-      if (match.headers.length > 0 && !headersMatch(match, request.headers)) continue;
-      return route;
+    const bit = methodBit(request.method);
+    for (let leaf: Leaf<R> | undefined = this; leaf !== undefined; leaf = leaf.#next) {
+      if ((leaf.#methods & bit) === 0) continue;
+      // Rare methods share a bit.
+      if (bit === RARE && leaf.#methods !== -1 && !leaf.match.methods.includes(request.method)) continue;
+      if (leaf.#headers !== undefined && !headersMatch(leaf.#headers, request.headers)) continue;
+      return leaf.route;
     }
     return undefined;
   }
 }
 
-function isUnconditional(match: RouteMatch): boolean {
-  return match.methods.length === 0 && match.headers.length === 0;
+const RARE = 1 << 7;
+
+function methodBit(method: string): number {
+  switch (method) {
+    case "GET":
+      return 1;
+    case "POST":
+      return 1 << 1;
+    case "PUT":
+      return 1 << 2;
+    case "DELETE":
+      return 1 << 3;
+    case "HEAD":
+      return 1 << 4;
+    case "PATCH":
+      return 1 << 5;
+    case "OPTIONS":
+      return 1 << 6;
+    default:
+      return RARE;
+  }
 }
 
-function headersMatch(match: RouteMatch, headers: HeaderList): boolean {
-  for (const { name, exact } of match.headers) {
+function headersMatch(conditions: RouteMatch["headers"], headers: HeaderList): boolean {
+  for (const { name, exact } of conditions) {
     const value = headerValue(headers, name);
     if (value === undefined || (exact !== undefined && value !== exact)) return false;
   }
   return true;
 }
 
+/** One question to a tree: whose leaves are meant, and what is asked. Reused, since `find` is synchronous. */
+interface Ask<R> {
+  leaves: ReadonlyMap<string, Leaf<R>>;
+  request: MatchRequest;
+}
+
 /**
  * find-my-way's constraint by which a leaf may refuse a request, so that its own backtracking goes on searching.
- * While the tree is built the store is asked for the leaf itself, and answers the bit mask it was given.
+ * While the tree is built the store is asked for the pattern itself, and answers the bit mask it was given.
  */
 class LeafConstraint<R> {
-  #leaf: Leaf<R> | undefined;
+  #pattern = "";
   #mask = 0;
-  get(value: Leaf<R> | MatchRequest): number {
-    if (value === this.#leaf) return this.#mask;
-    return this.#leaf?.find(value as MatchRequest) === undefined ? 0 : this.#mask;
+  get(value: string | Ask<R>): number {
+    if (typeof value === "string") return value === this.#pattern ? this.#mask : 0;
+    return value.leaves.get(this.#pattern)?.find(value.request) === undefined ? 0 : this.#mask;
   }
-  set(leaf: Leaf<R>, mask: number): void {
-    this.#leaf = leaf;
+  set(pattern: string, mask: number): void {
+    this.#pattern = pattern;
     this.#mask = mask;
   }
 }
@@ -101,7 +135,7 @@ const TREE = "GET";
 const nothing = (): void => {};
 const NO_PARAMS: PathParams = Object.freeze(Object.create(null));
 
-/** find-my-way over some leaves. */
+/** find-my-way over a set of patterns; the routes behind them are the asker's. */
 class PatternTree<R> {
   readonly #tree = findMyWay({
     caseSensitive: true,
@@ -115,34 +149,32 @@ class PatternTree<R> {
       },
     },
   });
-  /** Reused for every look-up: `find` is synchronous and keeps no reference. */
-  readonly #derived: { leaf: MatchRequest | undefined } = { leaf: undefined };
+  readonly #derived: { leaf: Ask<R> | undefined } = { leaf: undefined };
 
-  constructor(leaves: Iterable<readonly [path: string, leaf: Leaf<R>]>) {
-    for (const [path, leaf] of leaves) {
-      const options = leaf.total ? {} : { constraints: { leaf: leaf as never } };
-      this.#tree.on(TREE, path, options, nothing, leaf);
+  constructor(patterns: Iterable<string>) {
+    for (const pattern of patterns) {
+      const store = { pattern };
+      this.#tree.on(TREE, pattern, { constraints: { leaf: pattern as never } }, nothing, store);
     }
   }
 
-  find(request: MatchRequest): Match<R> | undefined {
-    this.#derived.leaf = request;
-    const found = this.#tree.find(TREE, request.path, this.#derived as never);
+  /** @param path the request's, or what of it lies behind a literal beginning */
+  find(leaves: ReadonlyMap<string, Leaf<R>>, path: string, request: MatchRequest): Match<R> | undefined {
+    this.#derived.leaf = { leaves, request };
+    const found = this.#tree.find(TREE, path, this.#derived as never);
     this.#derived.leaf = undefined;
-    // A path that is not UTF-8 gives find-my-way's own answer, which has no leaf.
+    // A path that is not UTF-8 gives find-my-way's own answer, which has no pattern.
     if (found === null || found.store === null) return undefined;
-    const route = (found.store as Leaf<R>).find(request);
+    const route = leaves.get((found.store as { pattern: string }).pattern)?.find(request);
     return route === undefined ? undefined : { route, params: found.params };
   }
 }
 
 /** The routes that share their leading literal segments, and go on with a parameter or a wildcard. */
 interface Group<R> {
-  readonly leaves: [path: string, leaf: Leaf<R>][];
-  /** The `/*` right behind the literal segments. */
-  below: Leaf<R> | undefined;
-  /** Undefined where `below` is all there is. */
-  tree: PatternTree<R> | undefined;
+  /** By what of their path lies behind the literal segments. */
+  readonly leaves: Map<string, Leaf<R>>;
+  tree: PatternTree<R>;
 }
 
 /** A literal segment and what lies below it. */
@@ -150,47 +182,58 @@ interface Segment<R> {
   below: Map<string, Segment<R>> | undefined;
   /** The route whose path ends here. */
   exact: Leaf<R> | undefined;
+  /** The `/*` right behind it, where nothing else goes on from here. */
+  wildcard: Leaf<R> | undefined;
+  /** What goes on with parameters. */
   group: Group<R> | undefined;
 }
 
 /**
  * The paths of one host. Most routes are literal, or literal with a last wildcard; they are found by walking the
  * path's literal segments and trying the deepest first, which is find-my-way's order too: a longer literal beginning
- * is the more specific route. find-my-way sees only what has parameters. With 10,000 routes this is several times as
- * fast as find-my-way alone, whose tree compiles functions per node that then stay cold; a test holds both to the
- * same answers.
+ * is the more specific route. find-my-way sees only what lies behind them, and groups whose patterns there are alike
+ * share one tree: find-my-way compiles functions per node, and those of ten thousand routes would all be cold. This is
+ * several times as fast as find-my-way alone; a test holds both to the same answers.
  */
 class PathIndex<R> {
+  readonly #routes = new Map<string, Leaf<R>[]>();
   readonly #leaves = new Map<string, Leaf<R>>();
-  readonly #root: Segment<R> = { below: undefined, exact: undefined, group: undefined };
-  /** Groups on the way of the current look-up; its length is the depth of the index, whatever the path's. */
-  readonly #passed: Group<R>[] = [];
+  readonly #root: Segment<R> = emptySegment();
+  /** Segments on the way of the current look-up, and where in the path; as many as the index is deep, not the path. */
+  readonly #passed: Segment<R>[] = [];
+  readonly #passedAt: number[] = [];
   /** All leaves in one tree, for paths that must be decoded; built when the first one comes. */
   #all: PatternTree<R> | undefined;
 
   add(match: RouteMatch, route: R): void {
-    const leaf = this.#leaves.get(match.path) ?? new Leaf<R>();
-    this.#leaves.set(match.path, leaf);
-    leaf.entries.push({ match, route });
+    const leaves = this.#routes.get(match.path) ?? [];
+    this.#routes.set(match.path, leaves);
+    leaves.push(new Leaf(match, route));
   }
 
   build(): void {
-    const groups = new Set<Group<R>>();
-    for (const [path, leaf] of this.#leaves) {
-      leaf.build();
+    const patterns = new Map<Segment<R>, Map<string, Leaf<R>>>();
+    for (const [path, leaves] of this.#routes) {
+      const leaf = Leaf.chain(leaves);
+      this.#leaves.set(path, leaf);
       const literal = literalBeginning(path);
       const segment = this.#segment(literal);
       if (literal === path) {
         segment.exact = leaf;
         continue;
       }
-      segment.group ??= { leaves: [], below: undefined, tree: undefined };
-      segment.group.leaves.push([path, leaf]);
-      if (path === `${literal}/*`) segment.group.below = leaf;
-      groups.add(segment.group);
+      const behind = patterns.get(segment) ?? new Map();
+      patterns.set(segment, behind.set(path.slice(literal.length), leaf));
     }
-    for (const group of groups) {
-      if (group.below === undefined || group.leaves.length > 1) group.tree = new PatternTree(group.leaves);
+    const trees = new Map<string, PatternTree<R>>();
+    for (const [segment, leaves] of patterns) {
+      segment.wildcard = leaves.size === 1 ? leaves.get("/*") : undefined;
+      if (segment.wildcard !== undefined) continue;
+      const shape = [...leaves.keys()].sort();
+      const name = shape.join(" ");
+      const tree = trees.get(name) ?? new PatternTree<R>(shape);
+      trees.set(name, tree);
+      segment.group = { leaves, tree };
     }
   }
 
@@ -200,7 +243,7 @@ class PathIndex<R> {
       segment.below ??= new Map();
       let next = segment.below.get(name);
       if (next === undefined) {
-        next = { below: undefined, exact: undefined, group: undefined };
+        next = emptySegment();
         segment.below.set(name, next);
       }
       segment = next;
@@ -211,16 +254,20 @@ class PathIndex<R> {
   find(request: MatchRequest): Match<R> | undefined {
     const { path } = request;
     if (path.includes("%")) {
-      this.#all ??= new PatternTree(this.#leaves);
-      return this.#all.find(request);
+      this.#all ??= new PatternTree(this.#leaves.keys());
+      return this.#all.find(this.#leaves, path, request);
     }
     const passed = this.#passed;
+    const passedAt = this.#passedAt;
     let count = 0;
     let segment: Segment<R> | undefined = this.#root;
     let at = 0;
     // `at` stands on the slash behind the segment; past the end of the path, the segment is its last one.
     while (segment !== undefined && at < path.length) {
-      if (segment.group !== undefined) passed[count++] = segment.group;
+      if (segment.wildcard !== undefined || segment.group !== undefined) {
+        passed[count] = segment;
+        passedAt[count++] = at;
+      }
       if (segment.below === undefined) {
         segment = undefined;
         break;
@@ -233,17 +280,21 @@ class PathIndex<R> {
     const exact = segment?.exact?.find(request);
     if (exact !== undefined) return { route: exact, params: NO_PARAMS };
     while (count-- > 0) {
-      const group = passed[count]!;
-      if (group.tree !== undefined) {
-        const match = group.tree.find(request);
-        if (match !== undefined) return match;
-      } else {
-        const route = group.below!.find(request);
+      const { wildcard, group } = passed[count]!;
+      if (wildcard !== undefined) {
+        const route = wildcard.find(request);
         if (route !== undefined) return { route, params: NO_PARAMS };
+      } else {
+        const match = group!.tree.find(group!.leaves, path.slice(passedAt[count]), request);
+        if (match !== undefined) return match;
       }
     }
     return undefined;
   }
+}
+
+function emptySegment<R>(): Segment<R> {
+  return { below: undefined, exact: undefined, wildcard: undefined, group: undefined };
 }
 
 /** The segments before the first parameter or wildcard, without a last slash; the whole path where there is none. */
@@ -255,10 +306,10 @@ function literalBeginning(path: string): string {
   return path;
 }
 
-/** Array.sort is stable, so equal entries keep the order of the file. */
-function bySpecificity<R>(a: Entry<R>, b: Entry<R>): number {
-  const named = (m: RouteMatch): number => (m.methods.length > 0 ? 0 : 1);
-  return named(a.match) - named(b.match) || b.match.headers.length - a.match.headers.length;
+/** Array.sort is stable, so equal routes keep the order of the file. */
+function bySpecificity<R>(a: Leaf<R>, b: Leaf<R>): number {
+  const named = (leaf: Leaf<R>): number => (leaf.match.methods.length > 0 ? 0 : 1);
+  return named(a) - named(b) || b.match.headers.length - a.match.headers.length;
 }
 
 /** Builds the router of a table aside; it is never changed afterwards. */

@@ -29,6 +29,8 @@ export interface UnitPools {
   readonly stable: EndpointPool;
   /** Undefined where the unit has no canary endpoints. */
   readonly canary: EndpointPool | undefined;
+  /** Id of the first stable endpoint: where it is usable, the unit is, and nothing further need be looked at. */
+  readonly firstStable: number;
 }
 
 export interface CompiledUnit {
@@ -135,10 +137,12 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     for (const unit of units) {
       const origins = spec.pools[unit.name];
       if (origins === undefined) continue;
+      const stable = pool(unit, "stable", origins.stable);
       pools[unit.index] = {
         unit,
-        stable: pool(unit, "stable", origins.stable),
+        stable,
         canary: origins.canary.length > 0 ? pool(unit, "canary", origins.canary) : undefined,
+        firstStable: stable.endpoints[0]!.id,
       };
     }
     return service;

@@ -138,7 +138,7 @@ function largeConfig(unitCount: number, routeCount: number, slots: number): Conf
           outlier: { consecutive: 5, baseEjection: 30_000, maxEjection: 300_000, maxShare: 0.5 },
           slowStart: 10_000,
           inflight: 1024,
-          canary: { share: 0.05, salt: "s", header: undefined, pins: [] },
+          canary: { share: 0, salt: "s", header: undefined, pins: [] },
           tls: { ca: undefined, servername: undefined },
           pools,
         },
