@@ -2,6 +2,8 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
+import type { Core } from "./core.ts";
+import { linger } from "./linger.ts";
 import { http1Head, http2Head, trailersOf } from "./response-head.ts";
 
 /** Up to here a body is copied into the header's own string; see `#endWith`. */
@@ -31,10 +33,10 @@ export class AnswerStream {
   /**
    * Writes the header; it leaves with the body's first bytes.
    *
-   * @param close end the connection after this answer
+   * @param early the request is not here whole: the connection ends with this answer
    * @throws when a field cannot be sent (the unit's answer is malformed)
    */
-  begin(status: number, headers: IncomingHttpHeaders, message: string, close: boolean): void {
+  begin(core: Core, status: number, headers: IncomingHttpHeaders, message: string, early: boolean): void {
     const response = this.#response;
     const coding = headers["transfer-encoding"];
     if (coding !== undefined && (typeof coding !== "string" || coding.trim().toLowerCase() !== "chunked")) {
@@ -47,7 +49,8 @@ export class AnswerStream {
       response.writeHead(status, http2Head(headers, status));
     } else {
       const flat = http1Head(headers, status);
-      if (close) flat.push("connection", "close");
+      if (early) linger(core.deadlines, response.socket);
+      if (early || core.lameDuck) flat.push("connection", "close");
       response.writeHead(status, reasonOf(message, status), flat as never);
     }
     // No length is known, as with server-sent events: the header goes out now, if no body came with it.

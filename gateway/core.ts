@@ -1,4 +1,5 @@
 /** What one traffic thread hands to every exchange: its parts, made once. */
+import type { Nursery } from "../host/nursery.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { GatewaySettings } from "../model/gateway-settings.ts";
 import {
@@ -34,6 +35,8 @@ export interface CoreOptions {
    * one was an answer (5xx) or a connection that failed.
    */
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
+  /** Hears of every chunk that is streamed. */
+  readonly nursery: Nursery;
   /** Tells the main thread of a defect. */
   readonly onError: (error: Error) => void;
 }
@@ -51,6 +54,7 @@ export class Core {
   readonly queues = new UnitQueues();
   readonly accessLog: AccessLog;
   readonly upstreams: Upstreams;
+  readonly nursery: Nursery;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
@@ -69,6 +73,7 @@ export class Core {
     this.wallClock = options.wallClock;
     this.random = options.random;
     this.live = options.live;
+    this.nursery = options.nursery;
     this.accessLog = options.accessLog;
     this.#threads = options.threads;
     this.#onSuspect = options.onSuspect;

@@ -98,17 +98,17 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     (this.question.response as ResponseOfExchange)[kExchange] = this;
     this.question.response.on("close", onResponseClose);
     this.core.budget(this.decision.route).begin(this.identity.startedAt);
-    if (this.#body === undefined) {
+    // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
+    if (this.#body === undefined || this.identity.head.expectContinue) {
       this.#advance();
       return;
     }
     this.wait("body", this.#timeout.idle);
-    if (this.identity.head.expectContinue) this.#answer.goOn();
     this.#body.start(this);
   }
 
   onBodyReady(): void {
-    this.#advance();
+    if (this.attempts === 0) this.#advance();
   }
 
   /** Starts the next attempt, waits for a place, or gives up. */
@@ -138,24 +138,26 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
 
   /** @internal A place in the unit may be free. */
   onPlace(): void {
-    if (this.#settled) return;
-    this.#advance();
+    if (!this.#settled) this.#advance();
   }
 
   #try(endpoint: Endpoint): void {
     const { core, decision } = this;
-    const { unit } = this.candidates;
-    const body = this.#body === undefined ? null : this.#body.forAttempt();
+    const unit = this.candidates.unit!;
     this.attempts++;
-    const trial = core.breakers.of(decision.route, unit!)?.begin();
-    const attempt = new Attempt(core, endpoint, core.unitRow(unit!), trial, this);
+    if (this.identity.head.expectContinue && this.attempts === 1) {
+      this.#answer.goOn();
+      this.#body?.start(this);
+    }
+    const body = this.#body === undefined ? null : this.#body.forAttempt();
+    const trial = core.breakers.of(decision.route, unit)?.begin();
+    const attempt = new Attempt(core, endpoint, core.unitRow(unit), trial, this);
     this.#attempt = attempt;
     this.wait("connect", this.#timeout.connect);
-    const headers = withPlacement(this.identity.head, unit!.name, this.question.table.epoch, decision.slot);
     attempt.dispatch({
       path: this.identity.target,
       method: this.identity.method as never,
-      headers,
+      headers: withPlacement(this.identity.head, unit.name, this.question.table.epoch, decision.slot),
       body,
       // Without it undici closes the connection after every HEAD.
       reset: false,
@@ -191,7 +193,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     try {
       // An answer before the whole request: the connection cannot be used again, since nobody reads the rest.
       const early = this.#body !== undefined && !this.#body.ended;
-      this.#answer.begin(status, headers, message, early || core.lameDuck);
+      this.#answer.begin(core, status, headers, message, early);
     } catch (error) {
       this.#malformed(attempt, (error as Error).message);
       return;
@@ -203,6 +205,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
 
   onData(attempt: Attempt, chunk: Buffer): void {
     this.touch(this.#timeout.idle);
+    this.core.nursery.streamed(chunk.length);
     if (!this.#answer.data(chunk, this)) attempt.controller!.pause();
   }
 
@@ -338,7 +341,8 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     }
   }
 
-  onBodyActivity(): void {
+  onBodyActivity(bytes: number): void {
+    this.core.nursery.streamed(bytes);
     if (this.phase === "body" || this.phase === "stream") this.touch(this.#timeout.idle);
   }
 
@@ -376,7 +380,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.#attempt = undefined;
     this.#body?.abandon();
     this.problem = "client-closed";
-    if (this.status === 0) this.status = 499;
+    this.status = 499;
     this.#settle();
   }
 

@@ -2,6 +2,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Fallback } from "../model/route.ts";
 import type { Core } from "./core.ts";
+import { linger } from "./linger.ts";
 import { problemBody, type RefusalType, refusalKind } from "./refusal.ts";
 
 /** Failures of the way to a unit, for which a route's fallback stands in. The client's own mistakes are not among them. */
@@ -55,6 +56,7 @@ export function answer(
       type === "bad-request" ||
       type === "ambiguous-header"
     ) {
+      if (!request.complete) linger(core.deadlines, response.socket);
       fields.push("connection", "close");
     }
     // Never the reason of a unit's answer that could not be written.

@@ -12,7 +12,7 @@ export interface BodyListener {
   /** An attempt may begin: the body is here whole, or is on its way. Told once. */
   onBodyReady(): void;
   /** A chunk came. */
-  onBodyActivity(): void;
+  onBodyActivity(bytes: number): void;
   onBodyEnd(): void;
   onBodyFailure(failure: BodyFailure): void;
 }
@@ -95,7 +95,7 @@ export class RequestBody {
 
   #take(chunk: Buffer): void {
     this.#bytes += chunk.length;
-    this.#listener.onBodyActivity();
+    this.#listener.onBodyActivity(chunk.length);
     if (this.#limit > 0 && this.#bytes > this.#limit) {
       this.#fail("too-large");
       return;

@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { FastifyInstance } from "fastify";
 import pino from "pino";
 import { systemClock, systemRandom } from "../host/clock.ts";
+import { Nursery, nurseryCollector } from "../host/nursery.ts";
 import { AccessLog, type AccessRecord } from "./access-log.ts";
 import { Core } from "./core.ts";
 import { TICK } from "./deadlines.ts";
@@ -31,6 +32,7 @@ const core = new Core(
     thread: start.thread,
     threads: start.threads,
     accessLog,
+    nursery: new Nursery(nurseryCollector()),
     onError: (error) => say({ type: "error", message: error.stack ?? error.message }),
     onSuspect: (row, failures, answered) => say({ type: "suspect", row, failures, answered }),
   },

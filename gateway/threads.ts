@@ -128,8 +128,6 @@ export class Threads {
     };
     const worker = new Worker(new URL("./thread.ts", import.meta.url), {
       workerData: start,
-      // Requests are short-lived garbage: a larger nursery is emptied less often.
-      resourceLimits: { maxYoungGenerationSizeMb: 64 },
     });
     const before = this.#slots[thread];
     const slot: Slot = {

@@ -142,7 +142,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
         unit,
         stable,
         canary: origins.canary.length > 0 ? pool(unit, "canary", origins.canary) : undefined,
-        firstStable: stable.endpoints[0]!.id,
+        firstStable: stable.endpoints[0]?.id ?? -1,
       };
     }
     return service;
