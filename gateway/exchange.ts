@@ -123,12 +123,11 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   #queue(): void {
     const { core } = this;
     const unit = this.candidates.unit!;
-    const { queue } = unit.spec;
     // Who looked in vain goes back to the front.
     const again = this.#queuedAt !== -1;
     if (!again) this.#queuedAt = core.clock.now();
-    const joined = core.queues.join(core.unitRow(unit), queue.size, this, again);
-    if (joined) this.waitUntil("queue", this.#queuedAt + queue.wait);
+    const joined = core.queues.join(core.unitRow(unit), unit.spec.queue.size, this, again);
+    if (joined) this.waitUntil("queue", this.#queuedAt + unit.spec.queue.wait);
     else this.#refuse("overload", `${unit.name}'s queue is full`);
   }
 
@@ -142,8 +141,8 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   }
 
   #try(endpoint: Endpoint): void {
-    const { core, decision } = this;
-    const unit = this.candidates.unit!;
+    const { core, decision, candidates } = this;
+    const unit = candidates.unit!;
     this.attempts++;
     if (this.identity.head.expectContinue && this.attempts === 1) {
       this.#answer.goOn();

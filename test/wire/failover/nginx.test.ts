@@ -136,7 +136,7 @@ test("nginx units are killed, frozen, restarted and brought back, and no read fa
   await Promise.all([hz1.signal("SIGKILL"), hz2.signal("SIGKILL")]);
   await until("unit down", async () => !(await up(hz1)) && !(await up(hz2)));
   const away = performance.now();
-  await pause(400);
+  await until("requests were answered since", () => load.between(away).length >= 40);
   assert.deepEqual(Object.keys(byUnit(load.between(away))), ["sh"]);
   await Promise.all([hz1.start(), hz2.start()]);
   await until("home", () => up(hz1, hz2));
