@@ -1,11 +1,11 @@
 /** The third step: whether what was decided may go on. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
-import type { CompiledRoute } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import type { Identity } from "./identify.ts";
 import { answer } from "./refuse.ts";
 import type { RefusalType } from "./refusal.ts";
+import { settleRefused } from "./settle.ts";
 
 const TYPES: Readonly<Record<RefusalCause, RefusalType>> = {
   "no-route": "no-route",
@@ -26,23 +26,17 @@ export function admit(
     const { route, cause } = decision;
     const type = TYPES[cause];
     const status = answer(core, request, response, type, detailOf(decision, identity), route?.spec.fallback);
-    if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${type}"`);
-    else count(core, route, status, identity);
+    settleRefused(core, request, status, type, identity, route);
     return undefined;
   }
   const { maxBody } = decision.route.spec;
   const declared = identity.head.contentLength;
   if (maxBody > 0 && declared !== undefined && declared > maxBody) {
     const status = answer(core, request, response, "body-too-large", `the route takes ${maxBody} bytes`);
-    count(core, decision.route, status, identity);
+    settleRefused(core, request, status, "body-too-large", identity, decision.route);
     return undefined;
   }
   return decision;
-}
-
-function count(core: Core, route: CompiledRoute, status: number, identity: Identity): void {
-  const seconds = (core.clock.now() - identity.startedAt) / 1000;
-  core.metrics.request(route, undefined, "stable", status, seconds, false);
 }
 
 function detailOf(refusal: Refusal, identity: Identity): string {

@@ -1,5 +1,6 @@
 /** A unit's answer on its way to the client: header, body with backpressure, trailers, as few writes as can be. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { constants, type Http2ServerResponse } from "node:http2";
 import { Socket } from "node:net";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Core } from "./core.ts";
@@ -94,7 +95,9 @@ export class AnswerStream {
     const response = this.#response;
     if (response.writableEnded) return;
     for (const _ in trailers) {
-      response.addTrailers(trailersOf(trailers));
+      const list = trailersOf(trailers);
+      // Node's HTTP/1 takes a list, so that a field may come twice; its HTTP/2 an object.
+      response.addTrailers(this.#http2 ? (Object.fromEntries(list) as never) : list);
       break;
     }
     response.end();
@@ -103,6 +106,11 @@ export class AnswerStream {
   /** The answer cannot be completed: the client must see that it is not whole. */
   breakOff(): void {
     const response = this.#response;
+    if (this.#http2) {
+      // Destroyed without a code the stream would end with NO_ERROR, as a whole one does.
+      (response as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
     const { socket } = response;
     // Where only the connection's end ends the answer (HTTP/1.0), a FIN would say that it is whole.
     if (socket?.constructor === Socket && response.headersSent) socket.resetAndDestroy();

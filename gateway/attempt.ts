@@ -14,7 +14,7 @@ export type AttemptFailure = "refused" | "reset" | "timeout" | "malformed" | "in
 
 /** What an attempt tells. */
 export interface AttemptListener {
-  onSent(attempt: Attempt): void;
+  onSent(): void;
   onInformational(attempt: Attempt, status: number, headers: IncomingHttpHeaders): void;
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void;
   onData(attempt: Attempt, chunk: Buffer): void;
@@ -84,7 +84,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
     if (this.#listener === undefined) controller.abort(ABORTED);
-    else this.#listener.onSent(this);
+    else this.#listener.onSent();
   }
 
   onResponseStart(

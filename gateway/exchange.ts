@@ -4,12 +4,12 @@
  * The decision is made before (decide) and the table does not change under it; what changes meanwhile is health,
  * which every further attempt looks at anew.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Decision } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
-import type { Endpoint, Table } from "../model/table.ts";
+import type { Endpoint } from "../model/table.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
 import { Candidates } from "./candidates.ts";
@@ -17,6 +17,7 @@ import type { Core } from "./core.ts";
 import type { Identity } from "./identify.ts";
 import type { RefusalType } from "./refusal.ts";
 import { Phased } from "./phased.ts";
+import type { Question } from "./question.ts";
 import { answer } from "./refuse.ts";
 import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
 import { withPlacement } from "./request-head.ts";
@@ -24,20 +25,6 @@ import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
 import { settle } from "./settle.ts";
 import { openTunnel } from "./tunnel.ts";
-import type { UpgradeHead } from "./upgrade-head.ts";
-
-/** What an exchange is begun with. */
-export interface Question {
-  readonly core: Core;
-  readonly table: Table;
-  readonly decision: Decision;
-  readonly identity: Identity;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly body: RequestBody | undefined;
-  /** What the client sent behind its Upgrade; undefined for a plain request. */
-  readonly upgradeHead: UpgradeHead | undefined;
-}
 
 /** More 1xx than this before an answer are a flood. */
 const MOST_INFORMATIONAL = 16;
@@ -165,7 +152,8 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     } as never);
   }
 
-  onSent(_attempt: Attempt): void {
+  onSent(): void {
+    this.#body?.sent();
     if (this.#body !== undefined && !this.#body.ended) this.wait("body", this.#timeout.idle);
     else this.wait("headers", this.#timeout.headers);
   }
@@ -301,9 +289,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
         this.#refuse("overload", `no place became free in ${this.candidates.unit!.spec.queue.wait} ms`);
         return;
       case "body":
-        this.#attempt?.abort("neutral");
-        this.#attempt = undefined;
-        this.#refuse("request-timeout", "the body stopped arriving");
+        this.#onBodyOverdue();
         return;
       case "connect":
       case "headers":
@@ -321,9 +307,20 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
         this.#abandonClient("upstream-timeout");
         return;
       case "closing":
-        this.question.response.destroy();
+        this.#answer.breakOff();
         return;
     }
+  }
+
+  #onBodyOverdue(): void {
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    // Who stopped: the unit that no longer reads, or the client that no longer sends?
+    const unit = attempt !== undefined && this.#body!.isHeldBack;
+    attempt?.abort(unit ? "failure" : "neutral");
+    if (unit) this.core.endpointFailed(attempt.endpoint, false);
+    if (unit) this.#refuse("upstream-timeout", "the unit stopped reading the body");
+    else this.#refuse("request-timeout", "the body stopped arriving");
   }
 
   #onAttemptOverdue(total: boolean): void {

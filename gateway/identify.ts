@@ -7,6 +7,7 @@ import { type Peer, peerOf } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 import { answer } from "./refuse.ts";
 import { addForwarded, clientOf, type RequestHead, readHead } from "./request-head.ts";
+import { settleRefused } from "./settle.ts";
 import { newTraceparent } from "./trace-context.ts";
 
 export interface Identity extends RouteRequest {
@@ -81,7 +82,7 @@ export function identify(
   if (head.traceparent === undefined || head.traceparent === "")
     head.traceparent = newTraceparent(core.random);
   head.out.push("traceparent", head.traceparent);
-  addForwarded(head, peer);
+  addForwarded(head, peer, request.httpVersion);
   return {
     method: request.method!,
     host: head.host,
@@ -125,7 +126,7 @@ function refuse(
   type: RefusalType,
   detail: string | undefined,
 ): undefined {
-  core.metrics.count("tidegate_refused_total", `cause="${type}"`);
-  answer(core, request, response, type, detail);
+  const status = answer(core, request, response, type, detail);
+  settleRefused(core, request, status, type, undefined, undefined);
   return undefined;
 }

@@ -35,6 +35,8 @@ export class RequestBody {
   #ended = false;
   #failure: BodyFailure | undefined;
   #started = false;
+  /** An attempt has begun to go out: a server may have seen some of it. */
+  #sent = false;
   #relay: BodyRelay | undefined;
   #listener: BodyListener = DEAF;
   #waits = false;
@@ -54,6 +56,19 @@ export class RequestBody {
   /** Whether a further attempt could send all of it. */
   get replayable(): boolean {
     return this.#kept !== undefined;
+  }
+
+  /** The client would send more, and the attempt takes no more. */
+  get isHeldBack(): boolean {
+    return this.#relay !== undefined && this.#source.isPaused();
+  }
+
+  /** A connection stands and takes the body: what is too large to be kept flows from here on. */
+  sent(): void {
+    if (this.#sent) return;
+    this.#sent = true;
+    if (this.#bytes > this.#replayLimit) this.#kept = undefined;
+    if (this.#relay !== undefined) this.#source.resume();
   }
 
   get ended(): boolean {
@@ -81,7 +96,9 @@ export class RequestBody {
     const kept = this.#kept;
     if (kept === undefined) throw new Error("the body can no longer be sent again");
     if (this.#ended) return kept.length === 0 ? null : kept.length === 1 ? kept[0]! : Buffer.concat(kept);
-    this.#relay = new BodyRelay(this.#source, kept);
+    this.#relay = new BodyRelay(kept, () => {
+      if (this.#sent) this.#source.resume();
+    });
     return this.#relay;
   }
 
@@ -100,15 +117,11 @@ export class RequestBody {
       this.#fail("too-large");
       return;
     }
-    if (this.#kept !== undefined) {
-      if (this.#bytes <= this.#replayLimit) this.#kept.push(chunk);
-      else if (this.#relay !== undefined) this.#kept = undefined;
-      else {
-        // Nobody reads yet: keep this one chunk and stop the source until somebody does.
-        this.#kept.push(chunk);
-        this.#source.pause();
-      }
-    }
+    const small = this.#bytes <= this.#replayLimit;
+    if (small || !this.#sent) this.#kept?.push(chunk);
+    else this.#kept = undefined;
+    // Before a connection stands nothing more is read than can be kept: no server has seen it, so it can go elsewhere.
+    if (!small && !this.#sent) this.#source.pause();
     if (this.#relay !== undefined && !this.#relay.push(chunk)) this.#source.pause();
     if (this.#waits && this.#bytes !== this.#declared) this.#ready();
   }
@@ -138,19 +151,19 @@ export class RequestBody {
 
 /** One attempt's reading end. undici destroys the body of a failed request; destroying this leaves the client alone. */
 class BodyRelay extends Readable {
-  readonly #source: IncomingMessage;
+  readonly #wantsMore: () => void;
   #cut = false;
 
-  constructor(source: IncomingMessage, kept: readonly Buffer[]) {
+  constructor(kept: readonly Buffer[], wantsMore: () => void) {
     super({ highWaterMark: 65_536 });
-    this.#source = source;
+    this.#wantsMore = wantsMore;
     // undici destroys it with an error when the request fails; the exchange hears of that from the attempt.
     this.on("error", nothing);
     for (const chunk of kept) this.push(chunk);
   }
 
   override _read(): void {
-    if (!this.#cut) this.#source.resume();
+    if (!this.#cut) this.#wantsMore();
   }
 
   /** The attempt is over; what it has not read it will not read. */

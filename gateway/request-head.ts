@@ -118,7 +118,7 @@ export function readHead(options: HeadOptions): RequestHead {
   const head = new RequestHead();
   let named: Set<string> | undefined;
   let cookies: string | undefined;
-  let tracestate = -1;
+  let tracestate: string[] | undefined;
 
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
@@ -136,8 +136,10 @@ export function readHead(options: HeadOptions): RequestHead {
           `the name ${name} has an underscore, which many servers read as a dash`,
         );
       }
-      if (isHeader(name, "tracestate")) tracestate = head.out.length;
-      head.out.push(name, value);
+      if (isHeader(name, "tracestate")) {
+        tracestate ??= [];
+        tracestate.push(name, value);
+      } else head.out.push(name, value);
       continue;
     }
     switch (fate) {
@@ -207,15 +209,16 @@ export function readHead(options: HeadOptions): RequestHead {
     return refuse(head, "bad-host", "the Host field is missing");
   }
   if (cookies !== undefined) head.out.push("cookie", cookies);
-  if (tracestate !== -1 && (head.traceparent === undefined || head.traceparent === "")) {
-    head.out.splice(tracestate, 2);
+  // It belongs to its traceparent, and goes with it.
+  if (tracestate !== undefined && head.traceparent !== undefined && head.traceparent !== "") {
+    head.out.push(...tracestate);
   }
   if (named !== undefined) removeNamed(head.out, named);
   return head;
 }
 
 /** Adds what the gateway says of the client: the fields that are the same for every attempt. */
-export function addForwarded(head: RequestHead, peer: Peer): void {
+export function addForwarded(head: RequestHead, peer: Peer, httpVersion: string): void {
   const { out } = head;
   const authority = head.authority ?? "";
   if (head.authority !== undefined) out.push("host", authority);
@@ -230,7 +233,7 @@ export function addForwarded(head: RequestHead, peer: Peer): void {
     "forwarded",
     `${head.forwarded === undefined ? "" : `${head.forwarded}, `}${peer.forwarded}"${authority}"`,
     "via",
-    head.via === undefined ? "1.1 tidegate" : `${head.via}, 1.1 tidegate`,
+    `${head.via === undefined ? "" : `${head.via}, `}${httpVersion} tidegate`,
   );
 }
 

@@ -1,16 +1,29 @@
 /** The end of a request: what is counted and logged of it. */
+import type { IncomingMessage } from "node:http";
+import type { CompiledRoute } from "../model/table.ts";
+import type { Core } from "./core.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Identity } from "./identify.ts";
+import { peerOf } from "./peer.ts";
+import type { RefusalType } from "./refusal.ts";
 
+/** An exchange with units is over. */
 export function settle(exchange: Exchange): void {
-  const { core, decision, identity, question, status } = exchange;
+  const { core, decision, identity, question, status, problem } = exchange;
   const { unit, pool } = exchange.candidates;
   const seconds = (core.clock.now() - identity.startedAt) / 1000;
   const version = pool?.version ?? "stable";
-  const answered = exchange.problem === "" && exchange.attempts > 0;
-  core.metrics.request(decision.route, unit, version, status, seconds, answered);
+  core.metrics.request(
+    decision.route,
+    unit,
+    version,
+    status,
+    seconds,
+    problem === "" && exchange.attempts > 0,
+  );
   if (unit !== undefined) {
-    if (exchange.attempts > 0 && exchange.problem !== "") core.metrics.attempt(unit.name, exchange.problem);
-    if (unit.index !== decision.home && exchange.problem === "") {
+    if (exchange.attempts > 0 && problem !== "") core.metrics.attempt(unit.name, problem);
+    if (unit.index !== decision.home && problem === "") {
       const from = question.table.units[decision.home]!.name;
       core.metrics.count(
         "tidegate_failovers_total",
@@ -18,22 +31,66 @@ export function settle(exchange: Exchange): void {
       );
     }
   }
-  if (core.accessLog.wants(status)) {
-    core.accessLog.add({
-      time: core.wallClock(),
-      method: identity.method,
-      path: identity.path,
-      host: identity.head.host,
-      client: identity.peer.address,
-      status,
-      route: decision.route.name,
-      unit: unit?.name ?? "",
-      version,
-      slot: decision.slot,
-      attempts: exchange.attempts,
-      milliseconds: Math.round(seconds * 1e6) / 1e3,
-      trace: identity.head.traceparent ?? "",
-      problem: exchange.problem,
-    });
-  }
+  if (!core.accessLog.wants(status)) return;
+  core.accessLog.add({
+    time: core.wallClock(),
+    method: identity.method,
+    path: identity.path,
+    host: identity.host,
+    client: identity.client,
+    status,
+    route: decision.route.name,
+    unit: unit?.name ?? "",
+    version,
+    slot: decision.slot,
+    attempts: exchange.attempts,
+    milliseconds: milliseconds(seconds),
+    trace: identity.head.traceparent ?? "",
+    problem,
+  });
+}
+
+/** A longer path is cut in the log: what is refused may be nonsense of any length. */
+const LONGEST_PATH = 1_024;
+
+/**
+ * A request was refused before it had a unit.
+ *
+ * @param identity undefined where the request could not even be read in one way
+ */
+export function settleRefused(
+  core: Core,
+  request: IncomingMessage,
+  status: number,
+  problem: RefusalType,
+  identity: Identity | undefined,
+  route: CompiledRoute | undefined,
+): void {
+  const seconds = identity === undefined ? 0 : (core.clock.now() - identity.startedAt) / 1000;
+  if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${problem}"`);
+  else core.metrics.request(route, undefined, "stable", status, seconds, false);
+  if (!core.accessLog.wants(status)) return;
+  const target = request.url ?? "";
+  const query = target.indexOf("?");
+  core.accessLog.add({
+    time: core.wallClock(),
+    method: request.method ?? "",
+    path: target.slice(0, Math.min(query === -1 ? target.length : query, LONGEST_PATH)),
+    host: identity?.host ?? "",
+    client: identity?.client ?? peerOf(request.socket, core.networks).address,
+    status,
+    route: route?.name ?? "",
+    unit: "",
+    version: "",
+    slot: -1,
+    attempts: 0,
+    milliseconds: milliseconds(seconds),
+    trace: identity?.head.traceparent ?? "",
+    problem,
+  });
+}
+
+/** With microseconds behind the point. */
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1e3;
 }

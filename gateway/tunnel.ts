@@ -32,6 +32,8 @@ export function openTunnel(
 ): void {
   const client = response.socket!;
   response.detachSocket(client);
+  // Either side may have said its last and still listen; undici made its socket for answers, which end both ways.
+  unit.allowHalfOpen = true;
   new Tunnel(deadlines, client, unit, onClosed).open(tunnelHead(headers), early);
 }
 

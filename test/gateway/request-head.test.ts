@@ -42,7 +42,7 @@ test("hop-by-hop fields and those that Connection names stay behind", () => {
 
 test("Connection cannot take away what the gateway adds afterwards", () => {
   const head = read(["Connection", "close, x-forwarded-for, host, x-tidegate-unit"]);
-  addForwarded(head, STRANGER as Peer);
+  addForwarded(head, STRANGER as Peer, "1.1");
   assert.ok(names(head).includes("x-forwarded-for"));
   assert.ok(names(head).includes("host"));
 });
@@ -57,7 +57,7 @@ test("claims of strangers are left out; those of trusted peers are kept and adde
   assert.equal(clientOf(stranger, STRANGER as Peer), "203.0.113.9");
   const trusted = read(claims, TRUSTED);
   assert.equal(clientOf(trusted, TRUSTED as Peer), "10.0.0.1");
-  addForwarded(trusted, TRUSTED as Peer);
+  addForwarded(trusted, TRUSTED as Peer, "1.1");
   const out = Object.fromEntries(
     trusted.out.flatMap((field, i) => (i % 2 === 0 ? [[field.toLowerCase(), trusted.out[i + 1]]] : [])),
   );
