@@ -131,9 +131,9 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     const { core, decision, candidates } = this;
     const unit = candidates.unit!;
     this.attempts++;
-    if (this.identity.head.expectContinue && this.attempts === 1) {
+    if (this.#body !== undefined && this.identity.head.expectContinue && this.attempts === 1) {
       this.#answer.goOn();
-      this.#body?.start(this);
+      this.#body.start(this);
     }
     const body = this.#body === undefined ? null : this.#body.forAttempt();
     const trial = core.breakers.of(decision.route, unit)?.begin();
