@@ -10,7 +10,6 @@ import test, { type TestContext } from "node:test";
 import { fleetYaml, ROUTES, startGateway, until } from "../../support/gateway.ts";
 import { check, get, HOST, post, say } from "./support.ts";
 
-
 /** Answers with what it read: method, target, host, body length and framing. */
 async function nginx(t: TestContext): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), "tidegate-nginx-"));

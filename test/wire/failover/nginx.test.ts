@@ -12,7 +12,6 @@ import { fleet, keyOf, routes } from "./fleet.ts";
 import { byUnit, Load, pause, shareOf, summary } from "./load.ts";
 import { freePort } from "./units.ts";
 
-
 class Nginx {
   readonly unit: string;
   readonly port: number;
