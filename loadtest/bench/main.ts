@@ -30,16 +30,16 @@ if (values.help) {
   console.log(`npm run bench -- [options]
 
   --quick              two seconds a run, 64 connections, two rounds: about three minutes
-  --seconds N          length of a measured run (3)
-  --rounds N           rounds; every round measures every peer (3)
+  --seconds N          length of a measured run (2)
+  --rounds N           rounds; every round measures every peer (5)
   --connections LIST   64,256
   --cases LIST         ${Object.keys(CASES).join(",")}
   --peers LIST         ${PEERS.map((p) => p.name).join(",")}
   --json               every run as JSON`);
   process.exit(0);
 }
-const seconds = number("--seconds", values.seconds ?? (values.quick ? "2" : "3"));
-const rounds = number("--rounds", values.rounds ?? (values.quick ? "2" : "3"));
+const seconds = number("--seconds", values.seconds ?? "2");
+const rounds = number("--rounds", values.rounds ?? (values.quick ? "2" : "5"));
 const connections = (values.connections ?? (values.quick ? "64" : "64,256"))
   .split(",")
   .map((text) => number("--connections", text));

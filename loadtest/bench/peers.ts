@@ -24,6 +24,19 @@ const { version: proxyVersion } = createRequire(import.meta.url)("@fastify/http-
 const ENVOY = join(ROOT, ".cache", "envoy", "envoy", "_bin", "envoy");
 
 export const PEERS: readonly Peer[] = [
+  // Measured in this order: the two that a promise names stand beside Tidegate, so that the machine drifts least
+  // between them.
+  {
+    name: "@fastify/http-proxy",
+    version: () => proxyVersion,
+    start(_dir, port, [upstream]) {
+      return start(
+        PROXY_CORE,
+        [NODE, join(import.meta.dirname, "http-proxy.ts"), `http://127.0.0.1:${upstream}`, `${port}`],
+        port,
+      );
+    },
+  },
   {
     name: "tidegate",
     version: () => ownVersion,
@@ -53,6 +66,35 @@ export const PEERS: readonly Peer[] = [
         "1s",
       ];
       return start(PROXY_CORE, [...command, ...options], port);
+    },
+  },
+  {
+    name: "caddy",
+    version: () => versionOf(["caddy", "version"]),
+    start(dir, port, [upstream]) {
+      const file = join(dir, "Caddyfile");
+      writeFileSync(
+        file,
+        `{
+  admin off
+  auto_https off
+}
+http://127.0.0.1:${port} {
+  # By default it keeps 32 idle connections and makes the others anew, which costs it a third and more here.
+  reverse_proxy 127.0.0.1:${upstream} {
+    transport http {
+      keepalive_idle_conns_per_host 1024
+    }
+  }
+}
+`,
+      );
+      return start(PROXY_CORE, ["caddy", "run", "--config", file, "--adapter", "caddyfile"], port, {
+        GOMAXPROCS: "1",
+        HOME: dir,
+        XDG_DATA_HOME: dir,
+        XDG_CONFIG_HOME: dir,
+      });
     },
   },
   {
@@ -98,35 +140,6 @@ backend units
     },
   },
   {
-    name: "caddy",
-    version: () => versionOf(["caddy", "version"]),
-    start(dir, port, [upstream]) {
-      const file = join(dir, "Caddyfile");
-      writeFileSync(
-        file,
-        `{
-  admin off
-  auto_https off
-}
-http://127.0.0.1:${port} {
-  # By default it keeps 32 idle connections and makes the others anew, which costs it a third and more here.
-  reverse_proxy 127.0.0.1:${upstream} {
-    transport http {
-      keepalive_idle_conns_per_host 1024
-    }
-  }
-}
-`,
-      );
-      return start(PROXY_CORE, ["caddy", "run", "--config", file, "--adapter", "caddyfile"], port, {
-        GOMAXPROCS: "1",
-        HOME: dir,
-        XDG_DATA_HOME: dir,
-        XDG_CONFIG_HOME: dir,
-      });
-    },
-  },
-  {
     name: "envoy",
     version: () => (existsSync(ENVOY) ? (versionOf([ENVOY, "--version"]) ?? "?") : undefined),
     start(dir, port, [upstream]) {
@@ -135,17 +148,6 @@ http://127.0.0.1:${port} {
       return start(
         PROXY_CORE,
         [ENVOY, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"],
-        port,
-      );
-    },
-  },
-  {
-    name: "@fastify/http-proxy",
-    version: () => proxyVersion,
-    start(_dir, port, [upstream]) {
-      return start(
-        PROXY_CORE,
-        [NODE, join(import.meta.dirname, "http-proxy.ts"), `http://127.0.0.1:${upstream}`, `${port}`],
         port,
       );
     },
