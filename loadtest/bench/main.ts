@@ -84,14 +84,16 @@ for (const peer of chosen) {
   }
 }
 
+const WARM_SECONDS = 6;
 const measured: Measured[] = [];
 const total = rounds * cases.length * connections.length * standing.length;
 let done = 0;
 for (const one of standing) {
-  // Just-in-time compilers and connection pools warm up on every path that is measured.
+  // Just-in-time compilers and connection pools warm up on every path that is measured: Node's takes about ten seconds
+  // of load to settle, which is nothing to a gateway that runs for weeks.
   for (const what of cases) {
     progress(`warming ${one.peer.name}, ${what.name}`);
-    await measure(one, what, 64, 2);
+    await measure(one, what, 64, WARM_SECONDS);
   }
 }
 for (let round = 0; round < rounds; round++) {
