@@ -61,10 +61,11 @@ export class Core {
   readonly #budgets = new Map<string, RetryBudget>();
   /** Weak, because a table's units live as long as a request that began with it. */
   readonly #unitRows = new WeakMap<CompiledUnit, number>();
-  #table: Table;
-  #settings: GatewaySettings;
-  networks: TrustedNetworks;
-  revision: number;
+  // Set by `swap`, which the constructor ends with.
+  #table!: Table;
+  #settings!: GatewaySettings;
+  networks!: TrustedNetworks;
+  revision!: number;
   /** The gateway is stopping: connections are closed politely after their next answer. */
   lameDuck = false;
 
@@ -81,11 +82,8 @@ export class Core {
     this.inflight = new InflightCounter(options.live, options.thread);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
-    this.#settings = snapshot.config.gateway;
-    this.upstreams = new Upstreams(this.#settings.client.maxHeader);
-    this.networks = new TrustedNetworks(this.#settings.trust);
-    this.revision = snapshot.revision;
-    this.#table = this.#install(tableOf(snapshot), snapshot);
+    this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
+    this.swap(snapshot);
   }
 
   /** The current table. A request reads it once and keeps it. */
@@ -103,17 +101,13 @@ export class Core {
     this.#settings = snapshot.config.gateway;
     this.networks = new TrustedNetworks(this.#settings.trust);
     this.revision = snapshot.revision;
-    this.#table = this.#install(table, snapshot);
-  }
-
-  #install(table: Table, snapshot: Snapshot): Table {
+    this.#table = table;
     for (const unit of table.units) this.#unitRows.set(unit, snapshot.rows.units.get(unit.name)!);
     this.breakers.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
-    this.accessLog.setSample(snapshot.config.gateway.accessLog.sample);
-    return table;
+    this.accessLog.setSample(this.#settings.accessLog.sample);
   }
 
   onError(error: Error): void {

@@ -23,6 +23,7 @@ import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
 import { withPlacement } from "./request-head.ts";
 import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 import { settle } from "./settle.ts";
 import { openTunnel } from "./tunnel.ts";
 
@@ -38,6 +39,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   readonly identity: Identity;
   readonly question: Question;
   readonly candidates: Candidates;
+  readonly budget: RetryBudget;
   attempts = 0;
   /** A retry was taken from the route's budget. */
   retried = false;
@@ -65,6 +67,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.decision = decision;
     this.identity = identity;
     this.candidates = new Candidates(core, decision);
+    this.budget = core.budget(decision.route);
     this.#answer = new AnswerStream(request, response);
   }
 
@@ -84,7 +87,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.core.deadlines.add(this);
     (this.question.response as ResponseOfExchange)[kExchange] = this;
     this.question.response.on("close", onResponseClose);
-    this.core.budget(this.decision.route).begin(this.identity.startedAt);
+    this.budget.begin(this.identity.startedAt);
     // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
     if (this.#body === undefined || this.identity.head.expectContinue) {
       this.#advance();
@@ -383,7 +386,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   #settle(): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.core.budget(this.decision.route).end(this.retried);
+    this.budget.end(this.retried);
     settle(this);
   }
 }

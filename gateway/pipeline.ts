@@ -25,16 +25,15 @@ type PipelinedSocket = Socket & {
   _httpMessage?: ServerResponse | null;
 };
 
-/** Whether a request may be served now. If not, `serve` is called when its turn comes, if it does. */
-export function isItsTurn(request: IncomingMessage, response: ServerResponse, serve: () => void): boolean {
-  if (request.httpVersionMajor !== 1) return true;
-  if (request.socket.writableEnded) return false; // The answer before was the last one.
-  if (response.socket !== null) return true;
-  waitBehind(request.socket, response, serve);
-  return false;
+/** When a request may be served: `never` where the answer before it was the connection's last. */
+export function turnOf(request: IncomingMessage, response: ServerResponse): "now" | "later" | "never" {
+  if (request.httpVersionMajor !== 1) return "now";
+  if (request.socket.writableEnded) return "never";
+  return response.socket === null ? "later" : "now";
 }
 
-function waitBehind(socket: PipelinedSocket, response: ServerResponse, serve: () => void): void {
+/** Calls `serve` when the request's turn comes, if it does. */
+export function waitBehind(socket: PipelinedSocket, response: ServerResponse, serve: () => void): void {
   const waiting = (socket[kWaiting] ?? 0) + 1;
   socket[kWaiting] = waiting;
   if (waiting === MOST_WAITING) socket.pause();

@@ -2,11 +2,14 @@
 import { type Decision, isSafe } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
 import type { Core } from "./core.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 
 /** What a retry is judged by: an exchange. */
 export interface Failed {
   readonly core: Core;
   readonly decision: Decision;
+  /** The one that the request began with: a swap may have let the route's go meanwhile. */
+  readonly budget: RetryBudget;
   readonly identity: { readonly method: string };
   /** Attempts so far. */
   readonly attempts: number;
@@ -23,7 +26,7 @@ export function mayRetry(failed: Failed, cause: RetryCause, sent: boolean): bool
   if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
   // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.
   if (sent && !isSafe(failed.identity.method) && !retry.unsafe) return false;
-  if (core.budget(decision.route).take(retry.budget, cause === "timeout", failed.retried)) return true;
+  if (failed.budget.take(retry.budget, cause === "timeout", failed.retried)) return true;
   core.metrics.count("tidegate_retry_budget_exhausted_total", `route="${decision.route.name}"`);
   return false;
 }

@@ -13,7 +13,7 @@ import type { Core } from "./core.ts";
 import { forward } from "./forward.ts";
 import { identify } from "./identify.ts";
 import { answer } from "./refuse.ts";
-import { isItsTurn, onClientError, refuseSocket } from "./pipeline.ts";
+import { onClientError, refuseSocket, turnOf, waitBehind } from "./pipeline.ts";
 import { UpgradeHead } from "./upgrade-head.ts";
 
 /**
@@ -27,7 +27,11 @@ export function serve(
   response: ServerResponse,
   upgradeHead: UpgradeHead | undefined,
 ): void {
-  if (!isItsTurn(request, response, () => serveSafely(core, request, response, upgradeHead))) return;
+  const turn = turnOf(request, response);
+  if (turn !== "now") {
+    if (turn === "later") serveLater(core, request, response, upgradeHead);
+    return;
+  }
   const { table } = core; // pinned: the request keeps the table it began with
   const identity = identify(core, request, response);
   if (identity === undefined) return;
@@ -36,6 +40,16 @@ export function serve(
   if (admitted === undefined) return;
   forward(core, table, admitted, identity, request, response, upgradeHead);
   // settle.ts counts and logs when the stream has ended.
+}
+
+/** Apart from `serve`, so that a request whose turn it is pays for no closure. */
+function serveLater(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+  upgradeHead: UpgradeHead | undefined,
+): void {
+  waitBehind(request.socket, response, () => serveSafely(core, request, response, upgradeHead));
 }
 
 /** A defect of ours costs its own request, not the connections of a whole thread. */
