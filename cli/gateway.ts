@@ -15,6 +15,7 @@ export function registerGateway(program: Command): void {
     .option("--tls-port <n>", "port for HTTPS with HTTP/2 and HTTP/1.1")
     .option("--tls-cert <file>", "certificate chain, PEM; read again when it changes")
     .option("--tls-key <file>", "private key, PEM")
+    .option("--redis <url>", "Redis that shares fleet limits; or TIDEGATE_REDIS")
     .option("--access-log <target>", "JSON access log: - (standard output), a file, or off", "-")
     .option("--lame-duck <duration>", "on SIGTERM, how long new connections are still served", "5s")
     .option("--grace <duration>", "how long requests under way may then take", "30s")

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
 import type { Core } from "./core.ts";
 import type { Identity } from "./identify.ts";
+import type { Limited } from "./limiter.ts";
 import { answer } from "./refuse.ts";
 import type { RefusalType } from "./refusal.ts";
 import { settleRefused } from "./settle.ts";
@@ -36,7 +37,31 @@ export function admit(
     settleRefused(core, request, status, "body-too-large", identity, decision.route);
     return undefined;
   }
+  const limited = core.limiter.take(decision, identity);
+  if (limited !== undefined) {
+    refuseLimited(core, limited, decision, identity, request, response);
+    return undefined;
+  }
   return decision;
+}
+
+function refuseLimited(
+  core: Core,
+  { limit, wait }: Limited,
+  decision: Decision,
+  identity: Identity,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const { spec } = limit;
+  core.metrics.count("tidegate_limited_total", `limit="${spec.name}"`);
+  const seconds = Math.max(1, Math.ceil(wait / 1000));
+  const status = answer(core, request, response, "limit", limit.detail, undefined, {
+    retryAfter: seconds,
+    fields: ["ratelimit", `"${spec.name}";r=0;t=${seconds}`, "ratelimit-policy", limit.policy],
+    members: { limit: spec.name },
+  });
+  settleRefused(core, request, status, "limit", identity, decision.route);
 }
 
 function detailOf(refusal: Refusal, identity: Identity): string {

@@ -17,6 +17,7 @@ import { ThreadMetrics } from "./metrics.ts";
 import { TrustedNetworks } from "./peer.ts";
 import { Picker } from "./pick.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { Limiter, type OnNewKey } from "./limiter.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
@@ -35,6 +36,8 @@ export interface CoreOptions {
    * one was an answer (5xx) or a connection that failed.
    */
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
+  /** Tells the main thread of a key of a fleet limit that has no lease yet. */
+  readonly onNewKey: OnNewKey;
   /** Hears of every chunk that is streamed. */
   readonly nursery: Nursery;
   /** Tells the main thread of a defect. */
@@ -58,6 +61,7 @@ export class Core {
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
+  readonly #onNewKey: OnNewKey;
   readonly #budgets = new Map<string, RetryBudget>();
   /** Weak, because a table's units live as long as a request that began with it. */
   readonly #unitRows = new WeakMap<CompiledUnit, number>();
@@ -65,6 +69,7 @@ export class Core {
   #table!: Table;
   #settings!: GatewaySettings;
   networks!: TrustedNetworks;
+  limiter!: Limiter;
   revision!: number;
   /** The gateway is stopping: connections are closed politely after their next answer. */
   lameDuck = false;
@@ -79,6 +84,7 @@ export class Core {
     this.#threads = options.threads;
     this.#onSuspect = options.onSuspect;
     this.#onError = options.onError;
+    this.#onNewKey = options.onNewKey;
     this.inflight = new InflightCounter(options.live, options.thread);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
@@ -103,6 +109,9 @@ export class Core {
     this.revision = snapshot.revision;
     this.#table = table;
     for (const unit of table.units) this.#unitRows.set(unit, snapshot.rows.units.get(unit.name)!);
+    const onDryRun = (limit: string): void =>
+      this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
+    this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
     this.breakers.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));

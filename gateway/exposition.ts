@@ -38,6 +38,16 @@ const HELP: Readonly<Record<string, Help>> = {
     type: "counter",
     text: "Configurations that were invalid and not applied.",
   },
+  tidegate_limited_total: { type: "counter", text: "Requests that a limit refused." },
+  tidegate_limit_dry_run_total: {
+    type: "counter",
+    text: "Requests that a limit in dry-run mode would have refused.",
+  },
+  tidegate_limit_store_up: {
+    type: "gauge",
+    text: "1 while fleet limits are leased from Redis, 0 while each gateway takes its share.",
+  },
+  tidegate_limit_gateways: { type: "gauge", text: "Gateways that share fleet limits, as last known." },
   tidegate_unit_healthy: { type: "gauge", text: "1 while every pool of the unit has a usable endpoint." },
   tidegate_endpoint_healthy: { type: "gauge", text: "1 while the endpoint may be used." },
   tidegate_breaker_state: { type: "gauge", text: "0 closed, 1 half-open, 2 open; the worst of all threads." },

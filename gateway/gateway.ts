@@ -13,8 +13,10 @@ import { formatProblem, type Problem } from "../model/problem.ts";
 import { endpointsOf, type Table } from "../model/table.ts";
 import { type AdminView, buildAdmin } from "./admin.ts";
 import { type Gauges, MetricsRegistry } from "./exposition.ts";
+import { FleetLimits } from "./fleet-limits.ts";
 import { HealthMonitor } from "./health.ts";
 import { probe } from "./health-check.ts";
+import { LimitMemoryKeeper } from "./limit-memory.ts";
 import { type LiveState, liveState } from "./live-state.ts";
 import { RowRegistry } from "./rows.ts";
 import type { TlsOptions } from "./server.ts";
@@ -31,6 +33,8 @@ export interface GatewayOptions {
   readonly region: string | undefined;
   /** `off`, `-` or a file. */
   readonly accessLog: string;
+  /** `redis://…`, where fleet limits are leased from; undefined: there is none. */
+  readonly redis: string | undefined;
   readonly tlsPort: number | undefined;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
@@ -60,6 +64,8 @@ export class Gateway implements AdminView {
   readonly #registry = new MetricsRegistry();
   readonly #health: HealthMonitor;
   readonly #threads: Threads;
+  readonly #limitMemory: LimitMemoryKeeper;
+  readonly #fleetLimits: FleetLimits;
   readonly #configWatch: FileWatch;
   readonly #tlsWatch: FileWatch;
   readonly #admin: FastifyInstance;
@@ -75,6 +81,8 @@ export class Gateway implements AdminView {
     this.#log = options.log;
     this.#live = liveState(options.threads);
     this.#rows = new RowRegistry((row) => this.#live.inflight[row] === 0);
+    this.#limitMemory = new LimitMemoryKeeper(options.random);
+    this.#fleetLimits = new FleetLimits(options);
     const { config, problems, files } = readConfigDir(options.configDir);
     if (config === undefined) throw new InvalidConfig(problems);
     for (const problem of problems)
@@ -107,12 +115,14 @@ export class Gateway implements AdminView {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }
         },
+        onNewKeys: (keys) => this.#fleetLimits.seen(keys),
         onSuspect: (row, failures, answered) => this.#health.suspect(row, failures, answered),
         onError: (thread, message) =>
           this.#log.error({ thread, message }, "a defect, caught; please report it"),
         onDeath: (thread, reason) => {
           this.#registry.count("tidegate_thread_restarts_total", "");
           this.#breakers.delete(thread);
+          this.#fleetLimits.threadDied();
           this.#log.error({ thread, reason }, "a traffic thread died and is replaced");
         },
       },
@@ -127,7 +137,8 @@ export class Gateway implements AdminView {
 
   /** @throws when a port is taken */
   async start(): Promise<void> {
-    this.#warnOfLimits();
+    this.#fleetLimits.install(this.#snapshot.config, this.#snapshot.limits);
+    this.#fleetLimits.start();
     await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
     this.#health.install(this.#table);
     await this.#threads.start();
@@ -166,17 +177,9 @@ export class Gateway implements AdminView {
     }
     this.#configError = undefined;
     this.#health.install(this.#table);
+    this.#fleetLimits.install(config, this.#snapshot.limits);
     this.#threads.publish(this.#snapshot);
-    this.#warnOfLimits();
     this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
-  }
-
-  /** What the language already says and this version does not do must not be believed to protect. */
-  #warnOfLimits(): void {
-    const limited = this.#table.routes.filter((r) => r.spec.limits.length > 0).map((r) => r.name);
-    if (limited.length > 0) {
-      this.#log.warn({ routes: limited }, "limits are checked but not yet enforced by this version");
-    }
   }
 
   #refuseConfig(problems: readonly string[]): void {
@@ -196,7 +199,13 @@ export class Gateway implements AdminView {
       this.#live.failures[row] = 0;
       this.#live.warmingSince[row] = 0;
     }
-    return { revision, config, rows, region: this.#options.region };
+    return {
+      revision,
+      config,
+      rows,
+      region: this.#options.region,
+      limits: this.#limitMemory.assign(config.limits),
+    };
   }
 
   #absolute(files: readonly string[]): string[] {
@@ -239,6 +248,7 @@ export class Gateway implements AdminView {
     );
     const cutOff = await this.#threads.drain(this.#options.grace);
     this.#health.stop();
+    this.#fleetLimits.stop();
     await this.#admin.close();
     return cutOff;
   }
@@ -319,6 +329,11 @@ export class Gateway implements AdminView {
       [
         "tidegate_upstream_inflight",
         this.#table.units.map((u) => [`unit="${u.name}"`, this.#live.unitInflight[units.get(u.name)!]!]),
+      ],
+      ["tidegate_limit_gateways", [["", this.#fleetLimits.gateways]]],
+      [
+        "tidegate_limit_store_up",
+        this.#fleetLimits.leasing === undefined ? [] : [["", this.#fleetLimits.leasing ? 1 : 0]],
       ],
       ["tidegate_client_connections", [["", this.#live.connections[0]!]]],
     ]);

@@ -71,6 +71,10 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
   if (tlsPort !== undefined && (options.tlsCert === undefined || options.tlsKey === undefined)) {
     return "--tls-port needs --tls-cert and --tls-key";
   }
+  const redis = options.redis ?? process.env.TIDEGATE_REDIS;
+  if (redis !== undefined && !/^rediss?:\/\/./.test(redis)) {
+    return "--redis (or TIDEGATE_REDIS) is no URL such as redis://127.0.0.1:6379";
+  }
   const lameDuck = parseDuration(options.lameDuck ?? "");
   const grace = parseDuration(options.grace ?? "");
   if (lameDuck === undefined) return `--lame-duck is ${options.lameDuck}; expected a duration such as 5s`;
@@ -84,6 +88,7 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
     threads,
     region: options.region ?? process.env.TIDEGATE_REGION,
     accessLog: options.accessLog!,
+    redis,
     tlsPort: tlsPort as number | undefined,
     tlsCert: options.tlsCert,
     tlsKey: options.tlsKey,

@@ -35,6 +35,8 @@ export type FromThread =
   /** It cannot listen; said before it exits. */
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "swapped"; readonly revision: number }
+  /** Keys of fleet limits that were seen for the first time: limit, row of its leases, key. */
+  | { readonly type: "keys"; readonly keys: readonly (readonly [limit: string, row: number, key: string])[] }
   | { readonly type: "suspect"; readonly row: number; readonly failures: number; readonly answered: boolean }
   | {
       readonly type: "metrics";

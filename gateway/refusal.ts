@@ -25,6 +25,7 @@ const KINDS = {
   "request-timeout": { status: 408, title: "The request did not arrive in time" },
   "body-too-large": { status: 413, title: "The body is larger than the route takes" },
   "expectation-failed": { status: 417, title: "Only Expect: 100-continue is understood" },
+  limit: { status: 429, title: "A limit is used up", retryAfter: 1 },
   "headers-too-large": { status: 431, title: "The request's header is too large" },
   "unsupported-transfer-coding": { status: 501, title: "Only the chunked transfer coding is understood" },
   // The way to a unit.
@@ -32,6 +33,7 @@ const KINDS = {
   "no-healthy-unit": { status: 503, title: "No unit that may serve this request is healthy", retryAfter: 1 },
   breaker: { status: 503, title: "The circuit to the unit is open", retryAfter: 1 },
   overload: { status: 503, title: "The unit has as many requests under way as it may", retryAfter: 1 },
+  shed: { status: 503, title: "The unit is busy, and more urgent requests go first", retryAfter: 1 },
   "too-many-connections": {
     status: 503,
     title: "The gateway has as many connections as it may",
@@ -52,13 +54,18 @@ export function refusalKind(type: RefusalType): RefusalKind {
 }
 
 /** The problem document. `detail` must never carry secrets: it is shown to the client. */
-export function problemBody(type: RefusalType, detail: string | undefined): string {
+export function problemBody(
+  type: RefusalType,
+  detail: string | undefined,
+  members?: Readonly<Record<string, string>>,
+): string {
   const kind: RefusalKind = KINDS[type];
   return JSON.stringify({
     type: `urn:tidegate:problem:${type}`,
     title: kind.title,
     status: kind.status,
     ...(detail === undefined ? {} : { detail }),
+    ...members,
   });
 }
 

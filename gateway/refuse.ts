@@ -11,6 +11,7 @@ const RESCUED: ReadonlySet<RefusalType> = new Set([
   "no-healthy-unit",
   "breaker",
   "overload",
+  "shed",
   "upstream-refused",
   "upstream-reset",
   "upstream-malformed",
@@ -20,6 +21,16 @@ const RESCUED: ReadonlySet<RefusalType> = new Set([
 /** A request body larger than this is not read to its end for the sake of keeping the connection. */
 const MOST_DRAINED = 65_536;
 
+/** What one refusal says beyond its kind. */
+export interface Particulars {
+  /** Seconds. */
+  readonly retryAfter: number;
+  /** Header fields, flat. */
+  readonly fields: readonly string[];
+  /** Members of the problem document. */
+  readonly members: Readonly<Record<string, string>>;
+}
+
 /** @returns the status that was sent. */
 export function answer(
   core: Core,
@@ -28,11 +39,12 @@ export function answer(
   type: RefusalType,
   detail: string | undefined,
   fallback?: Fallback | undefined,
+  more?: Particulars,
 ): number {
   const kind = refusalKind(type);
   const rescued = fallback !== undefined && RESCUED.has(type);
   const status = rescued ? fallback.status : kind.status;
-  const body = rescued ? fallback.body : problemBody(type, detail);
+  const body = rescued ? fallback.body : problemBody(type, detail, more?.members);
   const fields: string[] = [
     "content-type",
     rescued ? fallback.contentType : "application/problem+json",
@@ -41,7 +53,9 @@ export function answer(
     "cache-control",
     "no-store",
   ];
-  if (!rescued && kind.retryAfter !== undefined) fields.push("retry-after", `${kind.retryAfter}`);
+  const retryAfter = more?.retryAfter ?? kind.retryAfter;
+  if (!rescued && retryAfter !== undefined) fields.push("retry-after", `${retryAfter}`);
+  if (!rescued && more !== undefined) fields.push(...more.fields);
   if (rescued) fields.push("x-tidegate-fallback", type);
   if (request.httpVersionMajor === 2) {
     const object: Record<string, string> = {};

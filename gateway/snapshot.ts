@@ -1,6 +1,7 @@
 /** What the main thread publishes to the traffic threads: one whole configuration and the rows of its live state. */
 import type { Config } from "../model/config.ts";
 import { compileTable, type Table } from "../model/table.ts";
+import type { LimitMemory } from "./limit-memory.ts";
 import { endpointKey, type Rows } from "./rows.ts";
 
 export interface Snapshot {
@@ -9,6 +10,7 @@ export interface Snapshot {
   readonly config: Config;
   readonly rows: Rows;
   readonly region: string | undefined;
+  readonly limits: LimitMemory;
 }
 
 export function tableOf(snapshot: Snapshot): Table {

@@ -21,6 +21,7 @@ const say = (message: FromThread): void => port.postMessage(message);
 const METRICS_EVERY = 1_000;
 const LOG_EVERY = 100;
 
+let newKeys: [string, number, string][] = [];
 const random = systemRandom();
 const accessLog = new AccessLog(logWriter(start.accessLog), random);
 const core = new Core(
@@ -34,6 +35,9 @@ const core = new Core(
     accessLog,
     nursery: new Nursery(nurseryCollector()),
     onError: (error) => say({ type: "error", message: error.stack ?? error.message }),
+    onNewKey: (limit, row, key) => {
+      if (newKeys.push([limit, row, key]) === 1) setImmediate(sayNewKeys);
+    },
     onSuspect: (row, failures, answered) => say({ type: "suspect", row, failures, answered }),
   },
   start.snapshot,
@@ -103,6 +107,12 @@ async function listen(tls: TlsOptions | undefined, at: number): Promise<number> 
       resolve(typeof address === "object" && address !== null ? address.port : at);
     });
   });
+}
+
+/** All that one turn of the loop brought, in one message. */
+function sayNewKeys(): void {
+  say({ type: "keys", keys: newKeys });
+  newKeys = [];
 }
 
 function handOver(): void {

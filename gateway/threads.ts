@@ -13,6 +13,7 @@ export interface ThreadsOptions {
   readonly tlsPort: number | undefined;
   readonly accessLog: string;
   readonly onMetrics: (thread: number, message: FromThread & { type: "metrics" }) => void;
+  readonly onNewKeys: (keys: (FromThread & { type: "keys" })["keys"]) => void;
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
   readonly onError: (thread: number, message: string) => void;
   readonly onDeath: (thread: number, reason: string) => void;
@@ -160,6 +161,9 @@ export class Threads {
             return;
           case "error":
             this.#options.onError(thread, message.message);
+            return;
+          case "keys":
+            this.#options.onNewKeys(message.keys);
             return;
           case "suspect":
             this.#options.onSuspect(message.row, message.failures, message.answered);

@@ -1,6 +1,7 @@
 import type { Fleet } from "./fleet.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
-import type { Limit, Route } from "./route.ts";
+import type { Limit } from "./limit.ts";
+import type { Route } from "./route.ts";
 
 /** One whole, valid configuration with every default filled in: plain data. */
 export interface Config {

@@ -78,7 +78,7 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
   let slot = -1;
   let home: number;
   let pinned = false;
-  if (scope === "sharded" || service.hasCanary) {
+  if (scope === "sharded" || service.hasCanary || route.readsKey) {
     const found = findKey(route, request, params);
     if (found === CONTRADICTORY_KEY) return { refused: true, cause: "contradictory-key", route };
     if (found !== undefined) {

@@ -24,6 +24,11 @@ export interface Unit {
   readonly capacity: number | undefined;
   /** Units to try when this one cannot serve, in order. Defaulted: same region first, then the rest in order. */
   readonly failover: readonly string[];
+  /**
+   * `adaptive`: how many requests may be under way follows the measured latency, below `inflight`; `fixed`: `inflight`
+   * alone.
+   */
+  readonly concurrency: "adaptive" | "fixed";
   /** Requests that may be under way to this unit at once, over all threads. */
   readonly inflight: number;
   /** Requests that may wait for a place when `inflight` is reached. */

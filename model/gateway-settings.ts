@@ -1,5 +1,7 @@
 /** How a gateway listens and protects itself: the meaning of the optional `gateway.yaml`. */
 
+import type { KeySource } from "./fleet.ts";
+
 export interface GatewaySettings {
   /** CIDRs whose `X-Forwarded-*` and `Forwarded` are believed and appended to. Others' are overwritten. */
   readonly trust: readonly string[];
@@ -18,6 +20,17 @@ export interface GatewaySettings {
     readonly maxConnections: number;
     /** HTTP/2 streams of one connection at once. Read at start. */
     readonly maxStreams: number;
+  };
+  /** Who a request is counted as, by limits. */
+  readonly identity: {
+    /** Header that carries the client's API key; undefined: clients are told apart by address alone. */
+    readonly apiKey: string | undefined;
+    /** Where the tenant is looked for; the first one present counts. */
+    readonly tenant: readonly KeySource[];
+    /** Bits of an IPv4 address that make one client. */
+    readonly ipv4: number;
+    /** Bits of an IPv6 address that make one client; a household has a /64 of its own. */
+    readonly ipv6: number;
   };
   /** Request bodies up to this many bytes are kept so that they can be sent again. */
   readonly replayBody: number;
@@ -38,6 +51,7 @@ export const DEFAULT_GATEWAY_SETTINGS: GatewaySettings = {
     maxConnections: 16_384,
     maxStreams: 100,
   },
+  identity: { apiKey: undefined, tenant: [], ipv4: 32, ipv6: 64 },
   replayBody: 65_536,
   accessLog: { sample: 1 },
 };

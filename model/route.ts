@@ -7,7 +7,7 @@ export type Scope = (typeof SCOPES)[number];
 export const FAILOVERS = ["all", "reads", "none"] as const;
 export type Failover = (typeof FAILOVERS)[number];
 
-export const PRIORITIES = ["critical", "high", "normal", "low"] as const;
+export const PRIORITIES = ["critical", "high", "normal", "sheddable"] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
 /**
@@ -90,18 +90,10 @@ export interface Route {
   readonly retry: RetryPolicy;
   readonly breaker: BreakerPolicy | undefined;
   readonly fallback: Fallback | undefined;
-  /** Names in `limits`. */
+  /** Names in `limits`, in the order in which they are asked. */
   readonly limits: readonly string[];
+  /** Tokens that a request of this route takes from each of its limits. */
+  readonly cost: number;
   /** Largest request body in bytes; 0 is no bound. */
   readonly maxBody: number;
-}
-
-export interface Limit {
-  readonly name: string;
-  /** Tokens per second. */
-  readonly rate: number;
-  readonly burst: number;
-  /** `client`, `user`, `route`, `unit`, `tenant` or `header:NAME`. */
-  readonly by: readonly string[];
-  readonly scope: "gateway" | "fleet";
 }

@@ -104,6 +104,7 @@ function readUnits(
       center: draft.center ?? false,
       capacity: draft.capacity,
       failover: failover ?? defaultFailover(name, region ?? ""),
+      concurrency: draft.concurrency ?? "adaptive",
       inflight: draft.inflight ?? 8192,
       queue: { size: draft.queue?.size ?? 256, wait: draft.queue?.wait ?? 500 },
     });

@@ -45,6 +45,12 @@ const UnitSchema = field.map(
         field.reference("unit"),
       ),
     ),
+    concurrency: optional(
+      field.word(
+        "adaptive (the default): follows the measured latency, below `inflight` · fixed: `inflight` alone.",
+        ["adaptive", "fixed"],
+      ),
+    ),
     inflight: optional(
       field.integer("Requests under way to this unit at once. Default 8192.", { min: 1, max: 1_000_000 }),
     ),

@@ -1,8 +1,9 @@
 /** Reads `gateway.yaml`. */
 import { isIP } from "node:net";
 import { DEFAULT_GATEWAY_SETTINGS as DEFAULTS, type GatewaySettings } from "../gateway-settings.ts";
-import { type DraftFile, quoted } from "./draft.ts";
+import { type Draft, type DraftFile, quoted } from "./draft.ts";
 import type { GatewayShape } from "./gateway-schema.ts";
+import { readKeySources } from "./key-sources.ts";
 
 export function readGatewaySettings(file: DraftFile<GatewayShape>): GatewaySettings {
   const draft = file.value;
@@ -25,8 +26,29 @@ export function readGatewaySettings(file: DraftFile<GatewayShape>): GatewaySetti
       maxConnections: client.maxConnections ?? maxConnections,
       maxStreams: client.maxStreams ?? maxStreams,
     },
+    identity: readIdentity(file, draft.identity),
     replayBody: draft.replayBody ?? DEFAULTS.replayBody,
     accessLog: { sample: draft.accessLog?.sample ?? DEFAULTS.accessLog.sample },
+  };
+}
+
+function readIdentity(
+  file: DraftFile<GatewayShape>,
+  draft: Draft<GatewayShape>["identity"],
+): GatewaySettings["identity"] {
+  const { identity } = DEFAULTS;
+  if (draft === undefined) return identity;
+  const tenant = draft.tenant === undefined ? identity.tenant : readKeySources(file, draft.tenant);
+  for (const [i, source] of tenant.entries()) {
+    if (source.from !== "path") continue;
+    const message = "a tenant is looked for before the route is known; expected header, cookie or query";
+    file.problem(draft.tenant!, i, "key-source", message);
+  }
+  return {
+    apiKey: draft.apiKey ?? identity.apiKey,
+    tenant,
+    ipv4: draft.ipv4 ?? identity.ipv4,
+    ipv6: draft.ipv6 ?? identity.ipv6,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The shape of `gateway.yaml`. Defaults are `DEFAULT_GATEWAY_SETTINGS`. */
 import Type, { type Static } from "typebox";
 import * as field from "./field.ts";
+import { KeySchema } from "./fleet-schema.ts";
 
 const optional = Type.Optional;
 
@@ -31,6 +32,20 @@ export const GatewaySchema = field.map("gateway.yaml", "How a gateway listens an
       ),
       maxStreams: optional(
         field.integer("HTTP/2 streams of one connection. Default 100.", { min: 1, max: 10_000 }),
+      ),
+    }),
+  ),
+  identity: optional(
+    field.map("an identity", "Who a request is counted as, by limits.", {
+      apiKey: optional(
+        field.headerName("Header with the client's API key. Default: none, the address counts."),
+      ),
+      tenant: optional(KeySchema),
+      ipv4: optional(
+        field.integer("Bits of an IPv4 address that make one client. Default 32.", { min: 8, max: 32 }),
+      ),
+      ipv6: optional(
+        field.integer("Bits of an IPv6 address that make one client. Default 64.", { min: 16, max: 128 }),
       ),
     }),
   ),

@@ -10,7 +10,8 @@ import { readGatewaySettings } from "./gateway-file.ts";
 import { GatewaySchema, type GatewayShape } from "./gateway-schema.ts";
 import { ProblemList } from "./problem-list.ts";
 import { ReferencedFiles } from "./referenced-files.ts";
-import { readLimits, readRoutes } from "./routes-file.ts";
+import { readLimits } from "./limits.ts";
+import { readRoutes } from "./routes-file.ts";
 import { RoutesSchema, type RoutesShape } from "./routes-schema.ts";
 import { YamlFile } from "./yaml-file.ts";
 
@@ -57,11 +58,12 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
   const fleet = fleetFile === undefined ? undefined : readFleet(fleetFile, files);
   const context = fleetFile === undefined || fleet === undefined ? undefined : { file: fleetFile, fleet };
   const routes = routesFile === undefined ? [] : readRoutes(routesFile, context, files);
-  const limits = routesFile === undefined ? [] : readLimits(routesFile);
   const gateway =
     gatewayText === undefined
       ? DEFAULT_GATEWAY_SETTINGS
       : readGatewaySettings(open<GatewayShape>("gateway.yaml", GatewaySchema, gatewayText));
+  const identity = gatewayText === undefined || !problems.hasErrors ? gateway.identity : undefined;
+  const limits = routesFile === undefined ? [] : readLimits(routesFile, routes, identity);
 
   const valid = fleet !== undefined && !problems.hasErrors;
   return { config: valid ? { fleet, routes, limits, gateway } : undefined, problems: problems.sorted() };

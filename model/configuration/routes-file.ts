@@ -1,7 +1,7 @@
 /** Reads `routes.yaml`: fills in the defaults and checks what the shape alone cannot say. */
 import type { Fleet } from "../fleet.ts";
-import type { BreakerPolicy, Failover, Limit, RetryPolicy, Route, RouteTimeouts, Scope } from "../route.ts";
-import { type Draft, type DraftFile, quoted } from "./draft.ts";
+import type { BreakerPolicy, Failover, RetryPolicy, Route, RouteTimeouts, Scope } from "../route.ts";
+import type { Draft, DraftFile } from "./draft.ts";
 import { readFallback } from "./fallback.ts";
 import type { FleetShape } from "./fleet-schema.ts";
 import { readKeySources } from "./key-sources.ts";
@@ -64,6 +64,7 @@ export function readRoutes(file: File, context: FleetContext | undefined, files:
       breaker: readBreaker(given.breaker),
       fallback: given.fallback === undefined ? undefined : readFallback(file, given.fallback, files),
       limits: [...new Set(given.limits ?? [])],
+      cost: given.cost ?? 1,
       maxBody: given.maxBody ?? 0,
     };
     if (given.scope !== undefined) missing?.check(file, given, route);
@@ -146,31 +147,4 @@ function readBreaker(draft: RouteDraft["breaker"]): BreakerPolicy | undefined {
     window: draft.window ?? 10_000,
     open: draft.open ?? 5000,
   };
-}
-
-export function readLimits(file: File): Limit[] {
-  return Array.from(file.value?.limits ?? [], ([name, draft]): Limit => {
-    const rate = draft.rate ?? 0;
-    const by = new Set<string>();
-    for (const [i, given] of (draft.by ?? []).entries()) {
-      // Header names have no case.
-      const dimension = given.toLowerCase();
-      if (by.has(dimension)) {
-        file.problem(
-          draft.by!,
-          i,
-          "duplicate-by",
-          `${quoted(given)} is in this list twice; expected it once`,
-        );
-      }
-      by.add(dimension);
-    }
-    return {
-      name,
-      rate,
-      burst: draft.burst ?? Math.max(1, Math.ceil(rate)),
-      by: [...by],
-      scope: draft.scope ?? "gateway",
-    };
-  });
 }

@@ -1,5 +1,6 @@
 /** The shape of `routes.yaml`. Defaults are filled in by `routes-file.ts`. */
 import Type, { type Static } from "typebox";
+import { LIMIT_MODES, LIMIT_SCOPES } from "../limit.ts";
 import { FAILOVERS, PRIORITIES, RETRY_CAUSES, SCOPES } from "../route.ts";
 import { TOKEN } from "./field.ts";
 import * as field from "./field.ts";
@@ -131,6 +132,12 @@ const RouteSchema = field.map("a route", "Match, service, scope and policies.", 
   retry: optional(RetrySchema),
   breaker: optional(BreakerSchema),
   limits: optional(field.list("Limits to obey.", "a list of limits", field.reference("limit"))),
+  cost: optional(
+    field.integer("Tokens that each request takes from each of its limits. Default 1.", {
+      min: 1,
+      max: 1_000_000,
+    }),
+  ),
   fallback: optional(FallbackSchema),
   maxBody: optional(field.size("Largest request body; 0 is no bound. Default 0.", { min: 0, max: 2 ** 40 })),
 });
@@ -142,20 +149,24 @@ const LimitSchema = field.map("a limit", "A token bucket for each combination of
   ),
   by: optional(
     field.list(
-      "What has a bucket of its own: client, user, route, unit, tenant, header:NAME. Default: one bucket for all.",
+      "What has a bucket of its own: client, address, user, route, unit, tenant, header:NAME. Default: one bucket for all.",
       "a list such as [client]",
       field.text(undefined, {
-        pattern: /^(client|user|route|unit|tenant|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/,
-        expected: "client, user, route, unit, tenant or header:NAME",
+        pattern: /^(client|address|user|route|unit|tenant|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/,
+        expected: "client, address, user, route, unit, tenant or header:NAME",
         code: "unknown-word",
       }),
     ),
   ),
   scope: optional(
-    field.word("gateway: each gateway counts alone (the default) · fleet: shared through Redis.", [
-      "gateway",
-      "fleet",
-    ]),
+    field.word(
+      "gateway: each gateway counts alone (the default) · fleet: shared through Redis.",
+      LIMIT_SCOPES,
+    ),
+  ),
+  mode: optional(field.word("enforce (the default) · dry-run: count and log, and let through.", LIMIT_MODES)),
+  keys: optional(
+    field.integer("Buckets that a gateway remembers at once. Default 100000.", { min: 1, max: 4_000_000 }),
   ),
 });
 

@@ -59,6 +59,7 @@ export function route(
     breaker: undefined,
     fallback: undefined,
     limits: [],
+    cost: 1,
     maxBody: 0,
     ...rest,
     match: { path, host: undefined, methods: [], headers: [], ...match },
@@ -111,6 +112,7 @@ function unit(name: string, region: string, center: boolean, failover: string[])
     center,
     capacity: undefined,
     failover,
+    concurrency: "adaptive",
     inflight: 8_192,
     queue: { size: 256, wait: 500 },
   };

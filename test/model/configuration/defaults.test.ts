@@ -61,6 +61,8 @@ describe("the examples", () => {
       burst: 100,
       by: ["client"],
       scope: "gateway",
+      mode: "enforce",
+      keys: 100_000,
     });
   });
 });
@@ -80,6 +82,7 @@ describe("defaults", () => {
           center: true,
           capacity: undefined,
           failover: ["b"],
+          concurrency: "adaptive",
           inflight: 8192,
           queue: { size: 256, wait: 500 },
         },
@@ -89,6 +92,7 @@ describe("defaults", () => {
           center: false,
           capacity: undefined,
           failover: ["a"],
+          concurrency: "adaptive",
           inflight: 8192,
           queue: { size: 256, wait: 500 },
         },
@@ -151,10 +155,13 @@ describe("defaults", () => {
         breaker: undefined,
         fallback: undefined,
         limits: [],
+        cost: 1,
         maxBody: 0,
       },
     ]);
-    assert.deepEqual(limits, [{ name: "slow", rate: 1.5, burst: 2, by: [], scope: "gateway" }]);
+    assert.deepEqual(limits, [
+      { name: "slow", rate: 1.5, burst: 2, by: [], scope: "gateway", mode: "enforce", keys: 100_000 },
+    ]);
   });
 
   it("of failover follow the scope", () => {

@@ -386,7 +386,7 @@ describe("messages", () => {
     [routes("service: app", "service: shop"), "there is no service `shop`; expected app"],
     [
       field("priority: hihg"),
-      "`priority` is `hihg`; expected critical, high, normal or low; did you mean `high`?",
+      "`priority` is `hihg`; expected critical, high, normal or sheddable; did you mean `high`?",
     ],
     [match("methods: [get]"), "`get` is in lower case; did you mean GET?"],
     [

@@ -1,0 +1,156 @@
+/** Fleet limits on the main thread: the store's connection, the timer that looks after the leases, and what is said of it. */
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { Clock, Random } from "../model/clock.ts";
+import type { Config } from "../model/config.ts";
+import { connectStore, LeaseStore } from "./lease-store.ts";
+import { LeaseTable } from "./lease-table.ts";
+import { Leases } from "./leases.ts";
+import { FleetStanding, type LimitMemory } from "./limit-memory.ts";
+
+const LOOK_EVERY = 25;
+
+export interface FleetLimitsOptions {
+  /** `redis://…`; undefined: there is none, and fleet limits are each gateway's own. */
+  readonly redis: string | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class FleetLimits {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #redis: Redis | undefined;
+  readonly #gateway: string;
+  readonly #leases: Leases;
+  #tables = new Map<string, LeaseTable>();
+  #standing: FleetStanding | undefined;
+  #store: LeaseStore | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #used = false;
+  #saidDown = false;
+  #lastError = "";
+  /** Commands sent, and those that failed. */
+  commands = 0;
+  failures = 0;
+
+  constructor(options: FleetLimitsOptions) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#leases = new Leases(options.clock.now());
+    this.#gateway = Array.from({ length: 4 }, () =>
+      Math.floor(options.random.next() * 2 ** 32).toString(36),
+    ).join("");
+    if (options.redis !== undefined) {
+      this.#redis = connectStore(options.redis, (error) => {
+        this.#lastError = error.message || (error as { code?: string }).code || error.name;
+      });
+    }
+  }
+
+  /** A configuration was applied. */
+  install(config: Config, memory: LimitMemory): void {
+    const fleet = config.limits.filter((l) => l.scope === "fleet");
+    this.#standing = new FleetStanding(memory.fleet);
+    const tables = new Map<string, LeaseTable>();
+    for (const limit of fleet) {
+      const { leases, keys } = memory.byName.get(limit.name)!;
+      const known = this.#tables.get(limit.name);
+      tables.set(
+        limit.name,
+        known !== undefined && known.memory === leases ? known : new LeaseTable(leases!, keys),
+      );
+    }
+    this.#tables = tables;
+    this.#leases.install(fleet.map((spec) => ({ spec, table: tables.get(spec.name)! })));
+    this.#used = fleet.length > 0;
+    if (this.#redis !== undefined) {
+      this.#store = new LeaseStore(this.#redis, config.fleet.name, this.#gateway);
+    } else if (this.#used) {
+      const limits = fleet.map((l) => l.name);
+      this.#log.warn({ limits }, "no --redis: fleet limits are each gateway's own, as if it were alone");
+    }
+  }
+
+  start(): void {
+    if (this.#redis !== undefined) this.#timer = setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#redis?.disconnect();
+  }
+
+  /** Traffic threads saw keys for the first time. */
+  seen(keys: readonly (readonly [limit: string, row: number, key: string])[]): void {
+    if (this.#store === undefined) return;
+    const now = this.#clock.now();
+    for (const [limit, row, key] of keys) {
+      // A digest: neither a user's name nor an API key of 8 KiB belongs in Redis.
+      const digest = createHash("sha256").update(key).digest("base64url").slice(0, 22);
+      this.#leases.seen(limit, row, this.#store.nameOf(limit, digest), now);
+    }
+  }
+
+  threadDied(): void {
+    this.#leases.threadDied();
+  }
+
+  /** Whether leases come from the store; undefined where no limit needs one. */
+  get leasing(): boolean | undefined {
+    return this.#used ? (this.#standing?.leasing ?? false) : undefined;
+  }
+
+  get gateways(): number {
+    return this.#leases.gateways;
+  }
+
+  keysOf(limit: string): number {
+    return this.#leases.keysOf(limit);
+  }
+
+  #look(): void {
+    const now = this.#clock.now();
+    const standing = this.#standing!;
+    standing.beat = now;
+    if (!this.#used) return;
+    const store = this.#store!;
+    const plan = this.#leases.look(now);
+    if (plan === undefined) return;
+    if (!store.ready) {
+      this.#down(this.#lastError || "not connected");
+      return;
+    }
+    this.commands++;
+    store.lease(plan.asks, plan.present).then(
+      (reply) => {
+        this.#leases.granted(plan, reply, this.#clock.now());
+        standing.gateways = this.#leases.gateways;
+        if (standing.leasing) return;
+        standing.leasing = true;
+        if (this.#saidDown)
+          this.#log.info({ gateways: this.#leases.gateways }, "fleet limits: Redis answers again");
+        this.#saidDown = false;
+      },
+      (error: Error) => {
+        this.failures++;
+        this.#down(error.message);
+      },
+    );
+  }
+
+  #down(reason: string): void {
+    const standing = this.#standing!;
+    this.#leases.failed(this.#clock.now());
+    standing.leasing = false;
+    if (this.#saidDown) return;
+    this.#saidDown = true;
+    const { gateways } = this.#leases;
+    this.#log.warn(
+      { reason, gateways },
+      `fleet limits: Redis does not answer; this gateway takes its share of each, one of ${gateways}`,
+    );
+  }
+}
