@@ -30,7 +30,7 @@ const RETRY_AFTER = 250;
 /** Weight of the latest look where the use grows. */
 const SMOOTHING = 0.4;
 /** Where it shrinks, it is forgotten in about this time (ms). */
-const FORGET = 500;
+const FORGET = 200;
 
 class LeasedKey {
   readonly limit: LeasedLimit;

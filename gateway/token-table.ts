@@ -69,9 +69,12 @@ export class TokenTable {
     const latest = now + shape.full;
     for (;;) {
       const was = Atomics.load(this.#fullAt, row);
-      // A bucket may owe more than it holds after a reload made it smaller: it owes all it holds.
-      const from = was < now ? now : was > latest ? latest : was;
-      const next = from + price;
+      // After a reload made it smaller, a bucket may owe more than it holds: it owes all it holds.
+      if (was > latest) {
+        Atomics.compareExchange(this.#fullAt, row, was, latest);
+        continue;
+      }
+      const next = (was < now ? now : was) + price;
       if (next > latest) return next - latest;
       if (Atomics.compareExchange(this.#fullAt, row, was, next) === was) return 0n;
     }
