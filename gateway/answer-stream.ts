@@ -7,6 +7,8 @@ import type { Core } from "./core.ts";
 import { linger } from "./linger.ts";
 import { http1Head, http2Head, trailersOf } from "./response-head.ts";
 
+/** More 1xx than this before an answer are a flood. */
+const MOST_INFORMATIONAL = 16;
 /** Up to here a body is copied into the header's own string; see `#endWith`. */
 const SMALL_BODY = 4_096;
 
@@ -18,6 +20,7 @@ export class AnswerStream {
   /** Bytes that are still to come by the Content-Length; −1 when it named none. */
   #owed = -1;
   #listens = false;
+  #informational = 0;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.#response = response;
@@ -117,9 +120,14 @@ export class AnswerStream {
     response.destroy();
   }
 
-  /** 102 and 103, which Node can pass on. 100 was answered by the gateway, and 101 cannot come to a plain request. */
-  informational(status: number, headers: IncomingHttpHeaders): void {
-    if (this.#http10) return;
+  /**
+   * 102 and 103, which Node can pass on. 100 was answered by the gateway, and 101 cannot come to a plain request.
+   *
+   * @returns false when there are too many of them
+   */
+  informational(status: number, headers: IncomingHttpHeaders): boolean {
+    if (++this.#informational > MOST_INFORMATIONAL) return false;
+    if (this.#http10) return true;
     if (status === 103 && headers.link !== undefined) {
       try {
         // Several links may stand in one field; Node takes one of each.
@@ -129,6 +137,7 @@ export class AnswerStream {
         // Hints that Node will not write are no loss.
       }
     } else if (status === 102 && !this.#http2) this.#response.writeProcessing();
+    return true;
   }
 }
 

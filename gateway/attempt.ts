@@ -1,11 +1,14 @@
 /**
  * One try at one endpoint: undici's handler, which tells its exchange what happens and nothing once it is over.
  */
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Endpoint } from "../model/table.ts";
+import type { Baseline } from "./baselines.ts";
 import type { Outcome, Trial } from "./breaker.ts";
+import type { Question } from "./question.ts";
+import { withPlacement } from "./request-head.ts";
 import type { Core } from "./core.ts";
 import type { Connection, EndpointConnections } from "./upstream.ts";
 
@@ -40,12 +43,18 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #listener: AttemptListener | undefined;
   #discarded = -1;
   #untilClose = false;
+  readonly #baseline: Baseline;
+  /** Since when the unit has the whole request (ms); −1 before, and once it began to answer. */
+  #workingSince = -1;
+  /** What it was at work for besides, then. */
+  #among = 0;
 
   constructor(
     core: Core,
     endpoint: Endpoint,
     unitRow: number,
     trial: Trial | undefined,
+    baseline: Baseline,
     listener: AttemptListener,
   ) {
     this.endpoint = endpoint;
@@ -53,6 +62,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#unitRow = unitRow;
     this.#listener = listener;
     this.#trial = trial;
+    this.#baseline = baseline;
     core.inflight.begin(endpoint.id, unitRow);
     this.#connections = core.upstreams.of(endpoint);
     this.#connection = this.#connections.take();
@@ -63,12 +73,46 @@ export class Attempt implements Dispatcher.DispatchHandler {
     return this.controller !== undefined;
   }
 
-  get servername(): string {
-    return this.#connections.servername;
+  /** @param unit the endpoint's · @param body what is left of it to send */
+  send(
+    { identity, decision, table, upgradeHead }: Question,
+    unit: string,
+    body: Readable | Buffer | null,
+  ): void {
+    const options = {
+      path: identity.target,
+      method: identity.method,
+      headers: withPlacement(identity.head, unit, table.epoch, decision.slot),
+      body,
+      // Without it undici closes the connection after every HEAD.
+      reset: false,
+      upgrade: upgradeHead === undefined ? undefined : "websocket",
+      servername: this.#connections.servername,
+    };
+    this.#connection.client.dispatch(options as never, this);
   }
 
-  dispatch(options: Dispatcher.DispatchOptions): void {
-    this.#connection.client.dispatch(options, this);
+  /** Nothing more is to come from the client: how long the unit takes from here is its own time. */
+  beginWork(): void {
+    if (this.#workingSince !== -1 || this.#listener === undefined) return;
+    this.#workingSince = this.#core.clock.now();
+    this.#among = this.#core.inflight.beginWork(this.#unitRow);
+  }
+
+  /** @param says whether the time it took says something of the unit */
+  #endWork(says: boolean): void {
+    if (this.#workingSince === -1) return;
+    const core = this.#core;
+    const row = this.#unitRow;
+    core.inflight.endWork(row);
+    if (says) {
+      const now = core.clock.now();
+      const took = now - this.#workingSince;
+      const { load } = core.live;
+      load.answered(row, took, this.#baseline.sample(took, now, this.#among, load.calm[row] === 1));
+    }
+    this.#workingSince = -1;
+    core.queues.wake(row);
   }
 
   /** Ends the attempt from our side. The connection is closed: what is under way on it is nobody's. */
@@ -96,7 +140,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#listener === undefined) return;
     this.#untilClose = headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
     if (status < 200) this.#listener.onInformational(this, status, headers);
-    else this.#listener.onHead(this, status, headers, message ?? "");
+    else {
+      const listener = this.#listener;
+      this.#endWork(status < 500);
+      listener.onHead(this, status, headers, message ?? "");
+    }
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -134,12 +182,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
     const listener = this.#listener;
     if (listener === undefined) return;
     const failure = failureOf(error, this.sent);
+    this.#endWork(false);
     if (this.#over(failure === "invalid" ? "neutral" : "failure")) void this.#connection.client.destroy();
     listener.onFailure(this, failure, messageOf(error));
   }
 
   /** The unit agreed to a tunnel: that was its success. The place is held until the tunnel ends. */
   upgraded(): void {
+    this.#endWork(true);
     this.#trial?.settle("success");
   }
 
@@ -157,6 +207,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #over(outcome: Outcome): boolean {
     if (this.#listener === undefined) return false;
     this.#listener = undefined;
+    // Given up while it was at work. A unit that hangs is not slow: breakers and health checks find it.
+    this.#endWork(false);
     this.#core.inflight.end(this.endpoint.id, this.#unitRow);
     this.#trial?.settle(outcome);
     this.#core.queues.wake(this.#unitRow);

@@ -3,8 +3,10 @@
  * not yet tried, behind a closed circuit and not full.
  */
 import { type Decision, nextCandidate, poolFor } from "../model/decide.ts";
+import { PRIORITIES, type Priority } from "../model/route.ts";
 import type { CompiledUnit, Endpoint, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
+import type { Urgency } from "./waiting-line.ts";
 
 export class Candidates {
   /** The unit that was found last. */
@@ -13,6 +15,8 @@ export class Candidates {
   pool: EndpointPool | undefined = undefined;
   /** The last look ended at a unit or an endpoint that has as many requests under way as it may. */
   full = false;
+  /** It is full of this second's requests: waiting for one of them to end would not help. */
+  overCapacity = false;
   /** A unit was passed over because its circuit is open. */
   breakerOpen = false;
   readonly #core: Core;
@@ -20,30 +24,67 @@ export class Candidates {
   #tried: Endpoint[] | undefined;
   #at: number;
 
-  constructor(core: Core, decision: Decision) {
+  readonly urgency: Urgency;
+
+  /** @param priority what a trusted peer said; undefined: the route's */
+  constructor(core: Core, decision: Decision, priority: Priority | undefined) {
     this.#core = core;
+    this.urgency = PRIORITIES.indexOf(priority ?? decision.route.spec.priority) as Urgency;
     this.#decision = decision;
     // In panic nobody knows better than chance.
     this.#at = decision.panic ? Math.floor(core.random.next() * decision.candidates.length) : decision.first;
   }
 
-  /** @returns undefined when nothing is left, or when the unit whose turn it is is `full`. */
-  next(): Endpoint | undefined {
+  /**
+   * @param waited the request comes from the front of a unit's line
+   * @returns undefined when nothing is left, or when whoever may serve it is `full`
+   */
+  next(waited = false): Endpoint | undefined {
     const { candidates, panic } = this.#decision;
-    this.full = false;
+    let fullAt = -1;
+    let overCapacity = false;
     for (let looked = 0; looked < candidates.length; looked++) {
       const at = panic ? (this.#at + looked) % candidates.length : this.#at + looked;
       if (at >= candidates.length) break;
-      const endpoint = this.#endpointIn(at);
-      if (endpoint !== undefined || this.full) {
+      const endpoint = this.#endpointIn(at, waited);
+      if (endpoint !== undefined) {
         this.#at = at;
         return endpoint;
       }
+      if (!this.full) continue;
+      if (fullAt === -1) {
+        fullAt = at;
+        overCapacity = this.overCapacity;
+      }
+      if (!this.#mayPassBy(candidates[at]!.unit)) break;
+    }
+    this.full = fullAt !== -1;
+    if (this.full) {
+      this.#at = fullAt;
+      this.unit = candidates[fullAt]!.unit;
+      this.overCapacity = overCapacity;
     }
     return undefined;
   }
 
-  #endpointIn(candidate: number): Endpoint | undefined {
+  /**
+   * A unit that is full of its own users' requests sheds by priority and does not fill its neighbours: one unit's
+   * overload stays its own. What may be served anywhere, what fails over, and what a hanging unit would keep goes where
+   * there is room.
+   */
+  #mayPassBy(unit: CompiledUnit): boolean {
+    const { route, home, panic } = this.#decision;
+    return (
+      panic ||
+      route.scope === "nearest" ||
+      unit.index !== home ||
+      this.#core.live.load.stalled[this.#core.unitRow(unit)] === 1
+    );
+  }
+
+  #endpointIn(candidate: number, waited: boolean): Endpoint | undefined {
+    this.full = false;
+    this.overCapacity = false;
     const { panic, version, candidates, route } = this.#decision;
     const core = this.#core;
     const pools = candidates[candidate]!;
@@ -62,10 +103,12 @@ export class Candidates {
     if (endpoint === undefined) return undefined;
     this.unit = pool.unit;
     this.pool = pool;
-    const { live } = core;
+    const { unit } = pool;
+    const row = core.unitRow(unit);
     this.full =
-      live.unitInflight[core.unitRow(pool.unit)]! >= pool.unit.spec.inflight ||
-      live.inflight[endpoint.id]! >= pool.service.spec.inflight;
+      core.live.inflight[endpoint.id]! >= pool.service.spec.inflight ||
+      core.room.isFull(unit, row, this.urgency, waited);
+    if (!this.full) this.overCapacity = this.full = !core.room.takeCapacity(unit, row, this.urgency);
     return this.full ? undefined : endpoint;
   }
 

@@ -10,6 +10,7 @@ import {
   type Table,
 } from "../model/table.ts";
 import type { AccessLog } from "./access-log.ts";
+import { Baselines } from "./baselines.ts";
 import { Breakers } from "./breaker.ts";
 import { Deadlines } from "./deadlines.ts";
 import { InflightCounter, type LiveState } from "./live-state.ts";
@@ -18,6 +19,7 @@ import { TrustedNetworks } from "./peer.ts";
 import { Picker } from "./pick.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { Limiter, type OnNewKey } from "./limiter.ts";
+import { Room } from "./room.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
@@ -54,7 +56,9 @@ export class Core {
   readonly picker: Picker;
   readonly metrics = new ThreadMetrics();
   readonly breakers = new Breakers();
-  readonly queues = new UnitQueues();
+  readonly baselines = new Baselines();
+  readonly queues: UnitQueues;
+  readonly room: Room;
   readonly accessLog: AccessLog;
   readonly upstreams: Upstreams;
   readonly nursery: Nursery;
@@ -86,6 +90,8 @@ export class Core {
     this.#onError = options.onError;
     this.#onNewKey = options.onNewKey;
     this.inflight = new InflightCounter(options.live, options.thread);
+    this.queues = new UnitQueues(options.live, this.inflight.ownWaiting, options.clock);
+    this.room = new Room(options.live, options.clock);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
@@ -113,6 +119,7 @@ export class Core {
       this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
     this.breakers.swap(table.routes);
+    this.baselines.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);

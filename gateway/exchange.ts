@@ -4,7 +4,6 @@
  * The decision is made before (decide) and the table does not change under it; what changes meanwhile is health,
  * which every further attempt looks at anew.
  */
-import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Decision } from "../model/decide.ts";
@@ -20,20 +19,21 @@ import { Phased } from "./phased.ts";
 import type { Question } from "./question.ts";
 import { answer } from "./refuse.ts";
 import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
-import { withPlacement } from "./request-head.ts";
+import { disown, own, type ResponseOwner } from "./response-owner.ts";
 import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { settle } from "./settle.ts";
 import { openTunnel } from "./tunnel.ts";
-
-/** More 1xx than this before an answer are a flood. */
-const MOST_INFORMATIONAL = 16;
+import { Turn, type TurnHolder } from "./turn.ts";
 
 /** What an exchange waits for. */
 type Phase = "connect" | "headers" | "body" | "stream" | "queue" | "closing";
 
-export class Exchange extends Phased<Phase> implements AttemptListener, BodyListener {
+export class Exchange
+  extends Phased<Phase>
+  implements AttemptListener, BodyListener, TurnHolder, ResponseOwner
+{
   readonly core: Core;
   readonly decision: Decision;
   readonly identity: Identity;
@@ -53,10 +53,9 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   #attempt: Attempt | undefined;
   #lastFailure: AttemptFailure | RetryCause | undefined;
   #lastDetail = "";
-  #queuedAt = -1;
+  #turn: Turn | undefined;
   readonly #answer: AnswerStream;
   #settled = false;
-  #informational = 0;
 
   constructor(question: Question) {
     const { core, decision, identity, request, response } = question;
@@ -66,7 +65,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.core = core;
     this.decision = decision;
     this.identity = identity;
-    this.candidates = new Candidates(core, decision);
+    this.candidates = new Candidates(core, decision, identity.head.priority);
     this.budget = core.budget(decision.route);
     this.#answer = new AnswerStream(request, response);
   }
@@ -85,8 +84,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
 
   begin(): void {
     this.core.deadlines.add(this);
-    (this.question.response as ResponseOfExchange)[kExchange] = this;
-    this.question.response.on("close", onResponseClose);
+    own(this.question.response, this);
     this.budget.begin(this.identity.startedAt);
     // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
     if (this.#body === undefined || this.identity.head.expectContinue) {
@@ -111,23 +109,24 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   }
 
   #queue(): void {
-    const { core } = this;
-    const unit = this.candidates.unit!;
-    // Who looked in vain goes back to the front.
-    const again = this.#queuedAt !== -1;
-    if (!again) this.#queuedAt = core.clock.now();
-    const joined = core.queues.join(core.unitRow(unit), unit.spec.queue.size, this, again);
-    if (joined) this.waitUntil("queue", this.#queuedAt + unit.spec.queue.wait);
-    else this.#refuse("overload", `${unit.name}'s queue is full`);
+    const { candidates, decision, identity } = this;
+    const turn = new Turn(this.core, candidates, decision.key ?? identity.client, this);
+    if (!turn.join()) return;
+    this.#turn = turn;
+    this.wait("queue", candidates.unit!.spec.queue.wait);
   }
 
-  #leaveQueue(): void {
-    this.core.queues.leave(this.core.unitRow(this.candidates.unit!), this);
+  /** @internal */
+  onPlace(endpoint: Endpoint | undefined): void {
+    this.#turn = undefined;
+    if (endpoint === undefined) this.#giveUp();
+    else this.#try(endpoint);
   }
 
-  /** @internal A place in the unit may be free. */
-  onPlace(): void {
-    if (!this.#settled) this.#advance();
+  /** @internal */
+  onShed(why: string): void {
+    this.#turn = undefined;
+    this.#refuse("shed", why);
   }
 
   #try(endpoint: Endpoint): void {
@@ -139,20 +138,20 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
       this.#body.start(this);
     }
     const body = this.#body === undefined ? null : this.#body.forAttempt();
-    const trial = core.breakers.of(decision.route, unit)?.begin();
-    const attempt = new Attempt(core, endpoint, core.unitRow(unit), trial, this);
+    const { route } = decision;
+    const trial = core.breakers.of(route, unit)?.begin();
+    const attempt = new Attempt(
+      core,
+      endpoint,
+      core.unitRow(unit),
+      trial,
+      core.baselines.of(route, unit),
+      this,
+    );
     this.#attempt = attempt;
+    if (this.#body === undefined || this.#body.ended) attempt.beginWork();
     this.wait("connect", this.#timeout.connect);
-    attempt.dispatch({
-      path: this.identity.target,
-      method: this.identity.method as never,
-      headers: withPlacement(this.identity.head, unit.name, this.question.table.epoch, decision.slot),
-      body,
-      // Without it undici closes the connection after every HEAD.
-      reset: false,
-      upgrade: this.question.upgradeHead === undefined ? undefined : "websocket",
-      servername: attempt.servername,
-    } as never);
+    attempt.send(this.question, unit.name, body);
   }
 
   onSent(): void {
@@ -162,8 +161,8 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   }
 
   onInformational(attempt: Attempt, status: number, headers: IncomingHttpHeaders): void {
-    if (++this.#informational <= MOST_INFORMATIONAL) this.#answer.informational(status, headers);
-    else this.#malformed(attempt, "too many informational answers");
+    if (!this.#answer.informational(status, headers))
+      this.#malformed(attempt, "too many informational answers");
   }
 
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void {
@@ -223,7 +222,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.status = 101;
     const { response, upgradeHead } = this.question;
     // From here on the client's socket is a tunnel's and not an answer's.
-    response.off("close", onResponseClose);
+    disown(response);
     this.core.deadlines.remove(this);
     openTunnel(this.core.deadlines, response, upstream, headers, upgradeHead!.take(), () => {
       attempt.finish("success");
@@ -288,8 +287,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     const total = now >= this.latest;
     switch (this.phase) {
       case "queue":
-        this.#leaveQueue();
-        this.#refuse("overload", `no place became free in ${this.candidates.unit!.spec.queue.wait} ms`);
+        this.#turn!.onOverdue();
         return;
       case "body":
         this.#onBodyOverdue();
@@ -346,6 +344,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   }
 
   onBodyEnd(): void {
+    this.#attempt?.beginWork();
     if (this.phase === "body" && this.#attempt?.sent === true) this.wait("headers", this.#timeout.headers);
   }
 
@@ -374,7 +373,7 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
   onClientClose(): void {
     this.core.deadlines.remove(this);
     if (this.#settled) return;
-    if (this.phase === "queue") this.#leaveQueue();
+    this.#turn?.leave();
     this.#attempt?.abort("neutral");
     this.#attempt = undefined;
     this.#body?.abandon();
@@ -389,12 +388,4 @@ export class Exchange extends Phased<Phase> implements AttemptListener, BodyList
     this.budget.end(this.retried);
     settle(this);
   }
-}
-
-const kExchange = Symbol("exchange");
-type ResponseOfExchange = ServerResponse & { [kExchange]?: Exchange };
-
-/** One function for all responses, so that no request makes one. */
-function onResponseClose(this: ServerResponse): void {
-  (this as ResponseOfExchange)[kExchange]!.onClientClose();
 }

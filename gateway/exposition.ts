@@ -38,6 +38,15 @@ const HELP: Readonly<Record<string, Help>> = {
     type: "counter",
     text: "Configurations that were invalid and not applied.",
   },
+  tidegate_shed_total: {
+    type: "counter",
+    text: "Requests refused because their unit was busy, by priority and unit.",
+  },
+  tidegate_unit_limit: {
+    type: "gauge",
+    text: "Requests that a unit may have at work; 0 is the static bound.",
+  },
+  tidegate_unit_pending: { type: "gauge", text: "Requests that units are at work for." },
   tidegate_limited_total: { type: "counter", text: "Requests that a limit refused." },
   tidegate_limit_dry_run_total: {
     type: "counter",

@@ -13,6 +13,7 @@ import { formatProblem, type Problem } from "../model/problem.ts";
 import { endpointsOf, type Table } from "../model/table.ts";
 import { type AdminView, buildAdmin } from "./admin.ts";
 import { type Gauges, MetricsRegistry } from "./exposition.ts";
+import { Concurrency } from "./concurrency.ts";
 import { FleetLimits } from "./fleet-limits.ts";
 import { HealthMonitor } from "./health.ts";
 import { probe } from "./health-check.ts";
@@ -22,6 +23,9 @@ import { RowRegistry } from "./rows.ts";
 import type { TlsOptions } from "./server.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { Threads } from "./threads.ts";
+
+/** How often (ms) the units' load is looked at. */
+const LOAD_EVERY = 25;
 
 export interface GatewayOptions {
   readonly configDir: string;
@@ -66,6 +70,8 @@ export class Gateway implements AdminView {
   readonly #threads: Threads;
   readonly #limitMemory: LimitMemoryKeeper;
   readonly #fleetLimits: FleetLimits;
+  readonly #concurrency: Concurrency;
+  #loadWatch: NodeJS.Timeout | undefined;
   readonly #configWatch: FileWatch;
   readonly #tlsWatch: FileWatch;
   readonly #admin: FastifyInstance;
@@ -83,6 +89,7 @@ export class Gateway implements AdminView {
     this.#rows = new RowRegistry((row) => this.#live.inflight[row] === 0);
     this.#limitMemory = new LimitMemoryKeeper(options.random);
     this.#fleetLimits = new FleetLimits(options);
+    this.#concurrency = new Concurrency(this.#live.load);
     const { config, problems, files } = readConfigDir(options.configDir);
     if (config === undefined) throw new InvalidConfig(problems);
     for (const problem of problems)
@@ -139,6 +146,8 @@ export class Gateway implements AdminView {
   async start(): Promise<void> {
     this.#fleetLimits.install(this.#snapshot.config, this.#snapshot.limits);
     this.#fleetLimits.start();
+    this.#watchLoad();
+    this.#loadWatch = setInterval(() => this.#concurrency.look(this.#options.clock.now()), LOAD_EVERY);
     await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
     this.#health.install(this.#table);
     await this.#threads.start();
@@ -178,8 +187,13 @@ export class Gateway implements AdminView {
     this.#configError = undefined;
     this.#health.install(this.#table);
     this.#fleetLimits.install(config, this.#snapshot.limits);
+    this.#watchLoad();
     this.#threads.publish(this.#snapshot);
     this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
+  }
+
+  #watchLoad(): void {
+    this.#concurrency.install(this.#table.units, this.#snapshot.rows.units, this.#options.clock.now());
   }
 
   #refuseConfig(problems: readonly string[]): void {
@@ -249,6 +263,7 @@ export class Gateway implements AdminView {
     const cutOff = await this.#threads.drain(this.#options.grace);
     this.#health.stop();
     this.#fleetLimits.stop();
+    clearInterval(this.#loadWatch);
     await this.#admin.close();
     return cutOff;
   }
@@ -304,7 +319,6 @@ export class Gateway implements AdminView {
   }
 
   #gauges(): Gauges {
-    const { units } = this.#snapshot.rows;
     const breakers = new Map<string, number>();
     for (const states of this.#breakers.values()) {
       for (const [service, unit, state] of states) {
@@ -326,10 +340,9 @@ export class Gateway implements AdminView {
       ],
       ["tidegate_breaker_state", [...breakers]],
       ["tidegate_snapshot_revision", [["", this.#threads.revision]]],
-      [
-        "tidegate_upstream_inflight",
-        this.#table.units.map((u) => [`unit="${u.name}"`, this.#live.unitInflight[units.get(u.name)!]!]),
-      ],
+      ["tidegate_upstream_inflight", this.#byUnit((row) => this.#live.unitInflight[row]!)],
+      ["tidegate_unit_limit", this.#byUnit((row) => this.#live.load.limit[row]!)],
+      ["tidegate_unit_pending", this.#byUnit((row) => this.#live.load.pending[row]!)],
       ["tidegate_limit_gateways", [["", this.#fleetLimits.gateways]]],
       [
         "tidegate_limit_store_up",
@@ -337,6 +350,11 @@ export class Gateway implements AdminView {
       ],
       ["tidegate_client_connections", [["", this.#live.connections[0]!]]],
     ]);
+  }
+
+  #byUnit(value: (row: number) => number): [string, number][] {
+    const { units } = this.#snapshot.rows;
+    return this.#table.units.map((u) => [`unit="${u.name}"`, value(units.get(u.name)!)]);
   }
 
   /** A unit is healthy while each of its services has a usable stable endpoint there. */

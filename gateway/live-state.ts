@@ -6,8 +6,10 @@
  * Atomics, because it must be exact across threads.
  */
 
+import { MAX_UNITS, UnitLoad } from "./unit-load.ts";
+import { URGENCIES } from "./waiting-line.ts";
+
 export const MAX_ENDPOINTS = 65_536;
-export const MAX_UNITS = 4_096;
 
 export interface LiveState {
   readonly buffer: SharedArrayBuffer;
@@ -21,17 +23,27 @@ export interface LiveState {
   readonly unitInflight: Int32Array;
   /** `Date`-free start of an endpoint's slow start, in the main thread's monotonic milliseconds; 0 is none. */
   readonly warmingSince: Float64Array;
+  /** How busy each unit is. */
+  readonly load: UnitLoad;
   /** Client connections open, over all threads (one number). */
   readonly connections: Int32Array;
-  /** One row per thread: its own part of `inflight` and then of `unitInflight`, so that a dead thread's can be taken back. */
+  /**
+   * One row per thread: its own part of `inflight`, `unitInflight`, `load.pending` and `load.waiting`, one after the
+   * other, so that a dead thread's can be taken back.
+   */
   readonly perThread: readonly Int32Array[];
 }
 
-const PER_THREAD = MAX_ENDPOINTS + MAX_UNITS;
+const OWN_PENDING = MAX_ENDPOINTS + MAX_UNITS;
+const OWN_WAITING = OWN_PENDING + MAX_UNITS;
+const PER_THREAD = OWN_WAITING + MAX_UNITS * URGENCIES;
 
 /** Lays the arrays over a buffer; without one, makes it. Pages that nobody touches cost nothing. */
 export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveState {
-  const bytes = 8 * MAX_ENDPOINTS + 4 * (3 * MAX_ENDPOINTS + MAX_UNITS + 1 + threads + threads * PER_THREAD);
+  const bytes =
+    8 * MAX_ENDPOINTS +
+    UnitLoad.bytes +
+    4 * (3 * MAX_ENDPOINTS + MAX_UNITS + 1 + threads + threads * PER_THREAD);
   const memory = buffer ?? new SharedArrayBuffer(bytes);
   let at = 0;
   const ints = (length: number): Int32Array => {
@@ -40,10 +52,12 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     return view;
   };
   const warmingSince = new Float64Array(memory, 0, MAX_ENDPOINTS);
-  at = 8 * MAX_ENDPOINTS;
+  const load = new UnitLoad(memory, 8 * MAX_ENDPOINTS);
+  at = 8 * MAX_ENDPOINTS + UnitLoad.bytes;
   return {
     buffer: memory,
     warmingSince,
+    load,
     endpoints: ints(MAX_ENDPOINTS),
     failures: ints(MAX_ENDPOINTS),
     inflight: ints(MAX_ENDPOINTS),
@@ -80,6 +94,25 @@ export class InflightCounter {
     this.#own[MAX_ENDPOINTS + unitRow]!--;
   }
 
+  /** The unit has the whole request and is at work. @returns how many others it was at work for */
+  beginWork(unitRow: number): number {
+    const { load } = this.#live;
+    const among = Atomics.add(load.pending, unitRow, 1);
+    this.#own[OWN_PENDING + unitRow]!++;
+    if (among >= load.peak[unitRow]!) load.peak[unitRow] = among + 1;
+    return among;
+  }
+
+  endWork(unitRow: number): void {
+    Atomics.sub(this.#live.load.pending, unitRow, 1);
+    this.#own[OWN_PENDING + unitRow]!--;
+  }
+
+  /** This thread's part of what waits for units. */
+  get ownWaiting(): Int32Array {
+    return this.#own.subarray(OWN_WAITING);
+  }
+
   /** @returns connections open over all threads, this one included. */
   connectionOpened(): number {
     Atomics.add(this.#live.connections, 1 + this.#thread, 1);
@@ -100,7 +133,9 @@ export function forgetThread(live: LiveState, thread: number): void {
     if (count === 0) continue;
     own[i] = 0;
     if (i < MAX_ENDPOINTS) Atomics.sub(live.inflight, i, count);
-    else Atomics.sub(live.unitInflight, i - MAX_ENDPOINTS, count);
+    else if (i < OWN_PENDING) Atomics.sub(live.unitInflight, i - MAX_ENDPOINTS, count);
+    else if (i < OWN_WAITING) Atomics.sub(live.load.pending, i - OWN_PENDING, count);
+    else Atomics.sub(live.load.waiting, i - OWN_WAITING, count);
   }
   Atomics.sub(live.connections, 0, Atomics.exchange(live.connections, 1 + thread, 0));
 }

@@ -32,7 +32,6 @@ const KINDS = {
   "no-pool": { status: 503, title: "The service has no pool in a unit that may serve this request" },
   "no-healthy-unit": { status: 503, title: "No unit that may serve this request is healthy", retryAfter: 1 },
   breaker: { status: 503, title: "The circuit to the unit is open", retryAfter: 1 },
-  overload: { status: 503, title: "The unit has as many requests under way as it may", retryAfter: 1 },
   shed: { status: 503, title: "The unit is busy, and more urgent requests go first", retryAfter: 1 },
   "too-many-connections": {
     status: 503,

@@ -10,7 +10,6 @@ const RESCUED: ReadonlySet<RefusalType> = new Set([
   "no-pool",
   "no-healthy-unit",
   "breaker",
-  "overload",
   "shed",
   "upstream-refused",
   "upstream-reset",

@@ -6,6 +6,7 @@
  */
 import { type HeaderList, isHeader } from "../model/header-list.ts";
 import { hostOf } from "../model/request-target.ts";
+import { PRIORITIES, type Priority } from "../model/route.ts";
 import type { Peer } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 import { isTraceparent } from "./trace-context.ts";
@@ -28,6 +29,8 @@ export class RequestHead {
   forwardedHost: string | undefined = undefined;
   forwarded: string | undefined = undefined;
   via: string | undefined = undefined;
+  /** What a trusted peer says of the request's priority. */
+  priority: Priority | undefined = undefined;
   /** Where the fields of one attempt begin in `out`; −1 before the first attempt. */
   placementFrom = -1;
   /** Why the request is refused. */
@@ -277,6 +280,8 @@ function keepClaim(head: RequestHead, lower: string, value: string): void {
   else if (lower === "x-forwarded-host") head.forwardedHost ??= value;
   else if (lower === "forwarded") {
     head.forwarded = head.forwarded === undefined ? value : `${head.forwarded}, ${value}`;
+  } else if (lower === "x-tidegate-priority") {
+    head.priority = PRIORITIES.find((p) => p === value);
   } else if (!lower.startsWith("x-tidegate-")) head.out.push(lower, value);
 }
 

@@ -6,7 +6,8 @@
  */
 import type { Config } from "../model/config.ts";
 import { VERSIONS, type Version } from "../model/fleet.ts";
-import { MAX_ENDPOINTS, MAX_UNITS } from "./live-state.ts";
+import { MAX_ENDPOINTS } from "./live-state.ts";
+import { MAX_UNITS } from "./unit-load.ts";
 
 /** The rows of one configuration: plain data, posted to the threads with it. */
 export interface Rows {

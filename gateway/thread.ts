@@ -19,6 +19,8 @@ const port = parentPort!;
 const say = (message: FromThread): void => port.postMessage(message);
 
 const METRICS_EVERY = 1_000;
+/** While anybody waits for a place in a unit. */
+const QUEUE_TICK = 2;
 const LOG_EVERY = 100;
 
 let newKeys: [string, number, string][] = [];
@@ -49,8 +51,8 @@ const sessions = new Set<Http2Session>();
 
 setInterval(() => {
   core.deadlines.look((error) => core.onError(error));
-  core.queues.wakeAll();
 }, TICK);
+core.queues.onWaiting = () => setTimeout(lookAtQueues, QUEUE_TICK);
 setInterval(() => accessLog.flush(), LOG_EVERY);
 setInterval(() => handOver(), METRICS_EVERY);
 
@@ -107,6 +109,11 @@ async function listen(tls: TlsOptions | undefined, at: number): Promise<number> 
       resolve(typeof address === "object" && address !== null ? address.port : at);
     });
   });
+}
+
+function lookAtQueues(): void {
+  core.queues.look();
+  if (!core.queues.isEmpty) setTimeout(lookAtQueues, QUEUE_TICK);
 }
 
 /** All that one turn of the loop brought, in one message. */

@@ -1,44 +1,104 @@
-/**
- * Requests that wait for a place in a unit that has as many under way as it may: a bounded line per unit and thread,
- * first come first served. Whoever finds it full, or waits too long, is refused.
- */
+/** The lines of requests that wait in this thread for a place in a unit, and who is called when one may be free. */
+import type { Clock } from "../model/clock.ts";
+import type { CompiledUnit } from "../model/table.ts";
+import type { LiveState } from "./live-state.ts";
+import { URGENCIES, type Waiter, WaitingLine } from "./waiting-line.ts";
 
-export interface Queued {
-  /** A place may be free: try again. */
-  onPlace(): void;
+export interface Queued extends Waiter {
+  /** A place may be free. @returns false when it was not, and the turn is kept */
+  onPlace(): boolean;
+  /** Waiting longer is not worth it, or the place in the line is somebody else's now. */
+  onShed(): void;
+}
+
+interface Line {
+  readonly waiters: WaitingLine<Queued>;
+  unit: CompiledUnit;
 }
 
 export class UnitQueues {
-  readonly #lines = new Map<number, Queued[]>();
+  readonly #live: LiveState;
+  readonly #own: Int32Array;
+  readonly #clock: Clock;
+  readonly #lines = new Map<number, Line>();
+  /** Called when the first one begins to wait: somebody must call `look` every few milliseconds. */
+  onWaiting: () => void = () => {};
 
-  /** False when the line is full. */
-  join(unitRow: number, size: number, waiter: Queued, again = false): boolean {
-    const line = this.#lines.get(unitRow) ?? [];
-    if (line.length >= size) return false;
-    if (again) line.unshift(waiter);
-    else line.push(waiter);
-    this.#lines.set(unitRow, line);
+  /** @param own this thread's part of what waits, for when it dies */
+  constructor(live: LiveState, own: Int32Array, clock: Clock) {
+    this.#live = live;
+    this.#own = own;
+    this.#clock = clock;
+  }
+
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
+  /** False when there is no place in the line either. */
+  join(row: number, unit: CompiledUnit, waiter: Queued): boolean {
+    let line = this.#lines.get(row);
+    if (line === undefined) {
+      if (unit.spec.queue.size === 0) return false;
+      line = { waiters: new WaitingLine(), unit };
+      if (this.#lines.size === 0) this.onWaiting();
+      this.#lines.set(row, line);
+    }
+    line.unit = unit;
+    const gone = line.waiters.join(waiter, unit.spec.queue.size);
+    if (gone === waiter) return false;
+    this.#count(row, waiter, 1);
+    if (gone !== undefined) this.#shed(row, gone);
     return true;
   }
 
-  leave(unitRow: number, waiter: Queued): void {
-    const line = this.#lines.get(unitRow);
-    const at = line?.indexOf(waiter) ?? -1;
-    if (at !== -1) line!.splice(at, 1);
-    if (line?.length === 0) this.#lines.delete(unitRow);
+  leave(row: number, waiter: Queued): void {
+    const line = this.#lines.get(row);
+    if (line === undefined || !line.waiters.leave(waiter)) return;
+    this.#count(row, waiter, -1);
+    this.#forget(row, line);
   }
 
-  /** A request to the unit has ended in this thread: the first in line tries. */
-  wake(unitRow: number): void {
+  /** A request to the unit has ended in this thread. */
+  wake(row: number): void {
     if (this.#lines.size === 0) return;
-    const line = this.#lines.get(unitRow);
-    const first = line?.shift();
-    if (line?.length === 0) this.#lines.delete(unitRow);
-    first?.onPlace();
+    const line = this.#lines.get(row);
+    if (line !== undefined) this.#serve(row, line);
   }
 
-  /** Lets one of every line try: places that another thread freed are seen here. Called every tick. */
-  wakeAll(): void {
-    for (const row of [...this.#lines.keys()]) this.wake(row);
+  /** Lets every line try, and sheds those who waited too long. Places that another thread freed are seen here. */
+  look(): void {
+    for (const [row, line] of [...this.#lines]) this.#serve(row, line);
+  }
+
+  #serve(row: number, line: Line): void {
+    const now = this.#clock.now();
+    const work = this.#live.load.work[row]! / 1000;
+    const { wait } = line.unit.spec.queue;
+    // Nothing is known of the unit's work yet: only the bound that was written counts.
+    line.waiters.expire(now, work === 0 ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
+    for (let waiter = line.waiters.next(now); waiter !== undefined; waiter = line.waiters.next(now)) {
+      this.#count(row, waiter, -1);
+      if (waiter.onPlace()) continue;
+      line.waiters.rejoin(waiter);
+      this.#count(row, waiter, 1);
+      break;
+    }
+    this.#forget(row, line);
+  }
+
+  #shed(row: number, waiter: Queued): void {
+    this.#count(row, waiter, -1);
+    waiter.onShed();
+  }
+
+  #count(row: number, waiter: Queued, n: number): void {
+    const at = row * URGENCIES + waiter.urgency;
+    Atomics.add(this.#live.load.waiting, at, n);
+    this.#own[at]! += n;
+  }
+
+  #forget(row: number, line: Line): void {
+    if (line.waiters.length === 0 && this.#lines.get(row) === line) this.#lines.delete(row);
   }
 }

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  forgetThread,
-  InflightCounter,
-  liveState,
-  MAX_ENDPOINTS,
-  MAX_UNITS,
-} from "../../gateway/live-state.ts";
+import { forgetThread, InflightCounter, liveState, MAX_ENDPOINTS } from "../../gateway/live-state.ts";
+import { MAX_UNITS } from "../../gateway/unit-load.ts";
 
 test("threads that lay the same memory out see the same numbers", () => {
   const main = liveState(2);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_UNITS } from "../../gateway/live-state.ts";
+import { MAX_UNITS } from "../../gateway/unit-load.ts";
 import { endpointKey, RowRegistry } from "../../gateway/rows.ts";
 import type { Config } from "../../model/config.ts";
 import { config, service } from "../support/config.ts";

@@ -1,57 +1,113 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { UnitQueues } from "../../gateway/unit-queue.ts";
+import { describe, it } from "node:test";
+import { liveState, InflightCounter } from "../../gateway/live-state.ts";
+import { type Queued, UnitQueues } from "../../gateway/unit-queue.ts";
+import type { Urgency } from "../../gateway/waiting-line.ts";
+import { HandClock, tableWith } from "./support.ts";
 
-const waiter = (log: string[], name: string) => ({ onPlace: () => log.push(name) });
+const unit = (size: number, wait = 500) => {
+  const made = tableWith(["http://127.0.0.1:1"]).units[0]!;
+  return { ...made, spec: { ...made.spec, queue: { size, wait } } };
+};
 
-test("first come, first served, one per place", () => {
-  const queues = new UnitQueues();
+function setUp() {
+  const clock = new HandClock();
+  const live = liveState(1);
+  const queues = new UnitQueues(live, new InflightCounter(live, 0).ownWaiting, clock);
   const log: string[] = [];
-  for (const name of ["a", "b", "c"]) assert.equal(queues.join(7, 3, waiter(log, name)), true);
-  queues.wake(7);
-  assert.deepEqual(log, ["a"]);
-  queues.wake(7);
-  queues.wake(7);
-  queues.wake(7);
-  assert.deepEqual(log, ["a", "b", "c"]);
-});
-
-test("a full line refuses, and a size of 0 always", () => {
-  const queues = new UnitQueues();
-  const log: string[] = [];
-  assert.equal(queues.join(1, 1, waiter(log, "a")), true);
-  assert.equal(queues.join(1, 1, waiter(log, "b")), false);
-  assert.equal(queues.join(2, 1, waiter(log, "c")), true, "another unit's line");
-  assert.equal(queues.join(3, 0, waiter(log, "d")), false);
-});
-
-test("who leaves is not called", () => {
-  const queues = new UnitQueues();
-  const log: string[] = [];
-  const [a, b] = [waiter(log, "a"), waiter(log, "b")];
-  queues.join(1, 9, a);
-  queues.join(1, 9, b);
-  queues.leave(1, a);
-  queues.leave(1, a);
-  queues.leave(2, b);
-  queues.wake(1);
-  assert.deepEqual(log, ["b"]);
-});
-
-test("a tick lets one of every line try, and one that joins again does not try twice", () => {
-  const queues = new UnitQueues();
-  const log: string[] = [];
-  const stubborn = {
+  const waiter = (name: string, urgency: Urgency = 2, takes = true): Queued => ({
+    urgency,
+    user: name,
+    joinedAt: clock.now(),
     onPlace: () => {
-      log.push("again");
-      queues.join(1, 9, stubborn);
+      if (takes) log.push(name);
+      return takes;
     },
-  };
-  queues.join(1, 9, stubborn);
-  queues.join(2, 9, waiter(log, "b"));
-  queues.join(2, 9, waiter(log, "c"));
-  queues.wakeAll();
-  assert.deepEqual(log, ["again", "b"]);
-  queues.wakeAll();
-  assert.deepEqual(log.slice(2).sort(), ["again", "c"]);
+    onShed: () => log.push(`${name} shed`),
+  });
+  return { clock, live, queues, log, waiter };
+}
+
+describe("the lines of a thread", () => {
+  it("serve all who find a place, the most urgent first", () => {
+    const { queues, log, waiter } = setUp();
+    queues.join(7, unit(9), waiter("sheddable", 3));
+    queues.join(7, unit(9), waiter("critical", 0));
+    queues.join(7, unit(9), waiter("normal", 2));
+    queues.wake(7);
+    assert.deepEqual(log, ["critical", "normal", "sheddable"]);
+    assert.ok(queues.isEmpty);
+  });
+
+  it("stop at the first who finds none, and keep the turn", () => {
+    const { queues, log, waiter } = setUp();
+    queues.join(7, unit(9), waiter("stubborn", 2, false));
+    queues.join(7, unit(9), waiter("behind"));
+    queues.wake(7);
+    assert.deepEqual(log, []);
+    assert.ok(!queues.isEmpty);
+  });
+
+  it("refuse where the line is full, and always where it has no places", () => {
+    const { queues, waiter } = setUp();
+    assert.equal(queues.join(1, unit(1), waiter("a")), true);
+    assert.equal(queues.join(1, unit(1), waiter("b")), false);
+    assert.equal(queues.join(2, unit(1), waiter("c")), true, "another unit's line");
+    assert.equal(queues.join(3, unit(0), waiter("d")), false);
+  });
+
+  it("give the place of the least urgent to a more urgent one", () => {
+    const { queues, log, waiter } = setUp();
+    queues.join(1, unit(1), waiter("low", 3));
+    assert.equal(queues.join(1, unit(1), waiter("high", 1)), true);
+    assert.deepEqual(log, ["low shed"]);
+  });
+
+  it("do not call who left", () => {
+    const { queues, log, waiter } = setUp();
+    const [a, b] = [waiter("a"), waiter("b")];
+    queues.join(1, unit(9), a);
+    queues.join(1, unit(9), b);
+    queues.leave(1, a);
+    queues.leave(1, a);
+    queues.leave(2, b);
+    queues.wake(1);
+    assert.deepEqual(log, ["b"]);
+  });
+
+  it("shed who waits longer than is worth it, once the line stands; critical ones wait on", () => {
+    const { clock, live, queues, log, waiter } = setUp();
+    live.load.work[1] = 20_000;
+    queues.join(1, unit(9), waiter("critical", 0, false));
+    queues.join(1, unit(9), waiter("normal"));
+    clock.time += 30;
+    queues.look();
+    assert.deepEqual(log, [], "a burst may wait");
+    clock.time += 20;
+    queues.look();
+    assert.deepEqual(log, ["normal shed"]);
+    clock.time += 500;
+    queues.look();
+    assert.deepEqual(log, ["normal shed", "critical shed"]);
+  });
+
+  it("tell all threads who waits, and nobody when the thread is gone", () => {
+    const { live, queues, waiter } = setUp();
+    queues.join(3, unit(9), waiter("high", 1, false));
+    assert.equal(live.load.isAwaited(3, 0), false);
+    assert.equal(live.load.isAwaited(3, 1), true);
+    assert.equal(live.load.isAwaited(3, 3), true);
+    assert.equal(live.load.isAwaited(4, 3), false);
+  });
+
+  it("call for somebody to look when the first begins to wait", () => {
+    const { queues, waiter } = setUp();
+    let calls = 0;
+    queues.onWaiting = () => calls++;
+    queues.join(1, unit(9), waiter("a"));
+    queues.join(1, unit(9), waiter("b"));
+    queues.wake(1);
+    queues.join(1, unit(9), waiter("c"));
+    assert.equal(calls, 2);
+  });
 });

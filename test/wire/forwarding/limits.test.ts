@@ -47,7 +47,7 @@ test("requests under way to a unit: the third waits, the fourth is refused", asy
     const fourth = await get("/4");
     assert.ok(performance.now() - began < 100, "refused at once");
     assert.equal(fourth.status, 503);
-    assert.equal(problemOf(fourth), "overload");
+    assert.equal(problemOf(fourth), "shed");
     assert.equal(fourth.headers["retry-after"], "1");
     assert.equal(unit.waiting.length, 2);
     unit.next();
@@ -68,7 +68,7 @@ test("requests under way to a unit: the third waits, the fourth is refused", asy
     const third = await get("/3");
     const took = performance.now() - began;
     assert.equal(third.status, 503);
-    assert.equal(problemOf(third), "overload");
+    assert.equal(problemOf(third), "shed");
     assert.ok(took >= 300 && took < 500, `${took} ms`);
     unit.next();
     unit.next();
@@ -133,7 +133,7 @@ test("requests under way to an endpoint", async (t) => {
   await unit.arrived(1);
   const second = await ask(gateway.port, { path: "/2" });
   assert.equal(second.status, 503);
-  assert.equal(problemOf(second), "overload");
+  assert.equal(problemOf(second), "shed");
   unit.next();
   assert.equal((await first).status, 200);
 });
