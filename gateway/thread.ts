@@ -20,7 +20,7 @@ const say = (message: FromThread): void => port.postMessage(message);
 
 const METRICS_EVERY = 1_000;
 /** While anybody waits for a place in a unit. */
-const QUEUE_TICK = 2;
+const QUEUE_TICK = 1;
 const LOG_EVERY = 100;
 
 let newKeys: [string, number, string][] = [];

@@ -2,7 +2,7 @@
 import type { Clock } from "../model/clock.ts";
 import type { CompiledUnit } from "../model/table.ts";
 import type { LiveState } from "./live-state.ts";
-import { URGENCIES, type Waiter, WaitingLine } from "./waiting-line.ts";
+import { URGENCIES, type Urgency, type Waiter, WaitingLine } from "./waiting-line.ts";
 
 export interface Queued extends Waiter {
   /** A place may be free. @returns false when it was not, and the turn is kept */
@@ -77,7 +77,11 @@ export class UnitQueues {
     const { wait } = line.unit.spec.queue;
     // Nothing is known of the unit's work yet: only the bound that was written counts.
     line.waiters.expire(now, work === 0 ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
-    for (let waiter = line.waiters.next(now); waiter !== undefined; waiter = line.waiters.next(now)) {
+    while (line.waiters.length > 0) {
+      // A place is for the most urgent of all threads; theirs looks for it within a millisecond.
+      const { mostUrgent } = line.waiters;
+      if (mostUrgent > 0 && this.#live.load.isAwaited(row, (mostUrgent - 1) as Urgency)) break;
+      const waiter = line.waiters.next(now)!;
       this.#count(row, waiter, -1);
       if (waiter.onPlace()) continue;
       line.waiters.rejoin(waiter);

@@ -43,8 +43,10 @@ export class WaitingLine<W extends Waiter> {
     return this.#length;
   }
 
-  lengthOf(urgency: Urgency): number {
-    return this.#byUrgency[urgency]!.length;
+  /** Of those who wait; the least urgent of all where nobody does. */
+  get mostUrgent(): Urgency {
+    const first = this.#byUrgency.findIndex((line) => line.length > 0);
+    return (first === -1 ? URGENCIES - 1 : first) as Urgency;
   }
 
   /** @returns who has to go for it: somebody else, itself, or nobody (undefined) */

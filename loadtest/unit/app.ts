@@ -12,6 +12,7 @@ import { answer, type Identity, pause, sendJson } from "./answers.ts";
 import { changeSwitches, DEFAULT_SWITCHES, type Fate, Fates, type Switches } from "./behaviour.ts";
 import { type Abort, Counters, type Report } from "./counters.ts";
 import { Door } from "./door.ts";
+import { Workers } from "./workers.ts";
 import { echoWebSocket, isWebSocket } from "./websocket.ts";
 
 export interface UnitOptions {
@@ -42,6 +43,7 @@ export class Unit {
   readonly #door: Door;
   readonly #fates = new Fates();
   readonly #counters = new Counters();
+  readonly #workers: Workers;
   #switches = DEFAULT_SWITCHES;
   #timer: NodeJS.Timeout | undefined;
 
@@ -50,6 +52,7 @@ export class Unit {
 
   constructor(options: UnitOptions) {
     this.#options = options;
+    this.#workers = new Workers(options.clock);
     this.#app = fastify({
       // The router sees one path, so that no path is too strange for it; `originalUrl` is what came.
       rewriteUrl: () => "/",
@@ -92,13 +95,14 @@ export class Unit {
   }
 
   report(): Report {
-    return this.#counters.report(this.#door.sockets.size);
+    return this.#counters.report(this.#door.sockets.size, this.#workers.waiting);
   }
 
   /** The same as `POST /__unit`. @throws TypeError that names the offending switch */
   async turn(change: Partial<Switches>): Promise<void> {
     this.#switches = changeSwitches(this.#switches, change);
     this.#fates.restart();
+    this.#workers.change(this.#switches);
     clearTimeout(this.#timer);
     const { mode, ms } = this.#switches;
     if (mode === "refuse") {
@@ -119,6 +123,7 @@ export class Unit {
   async close(grace = 0): Promise<void> {
     clearTimeout(this.#timer);
     await this.#door.close(grace);
+    this.#workers.stop();
     await this.#app.close();
   }
 
@@ -153,8 +158,10 @@ export class Unit {
       else this.#count(request, response, path);
       const fate = isHealthCheck ? this.#fates.health(this.#switches) : this.#fates.next(this.#switches);
       if (!(await this.#strike(fate, request, response))) return;
-      if (isHealthCheck) response.end("ok\n");
-      else await answer({ identity: this.#identity, request, response, path, query });
+      // At once, however long the line is: a unit that drowns and does not know it.
+      if (isHealthCheck) return void response.end("ok\n");
+      if (this.#switches.workers > 0 && !(await this.#work(response))) return;
+      await answer({ identity: this.#identity, request, response, path, query });
     } catch (error) {
       if (response.destroyed || request.destroyed) return; // The peer has gone: counted, and nobody to tell.
       if (response.headersSent) response.destroy();
@@ -193,6 +200,14 @@ export class Unit {
         sendJson(response, fate.status, { ...this.#identity, error: "switched to fail" });
         return false;
     }
+  }
+
+  /** Resolves when a worker has done it, to whether anybody still waits for the answer. */
+  async #work(response: ServerResponse): Promise<boolean> {
+    await new Promise<void>((resolve) => this.#workers.serve(resolve));
+    if (!response.destroyed) return true;
+    this.#counters.wasted++;
+    return false;
   }
 
   /** GET tells the switches and counters, POST changes switches, DELETE puts everything back to the beginning. */

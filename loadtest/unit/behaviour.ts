@@ -4,6 +4,8 @@
  * Shares are spread evenly and not drawn: with `share: 0.25` every fourth request is struck, so that a test can
  * count on it.
  */
+import { SPREADS, type Spread } from "./workers.ts";
+
 export const MODES = ["ok", "slow", "fail", "hang", "reset", "flap", "refuse"] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -25,6 +27,11 @@ export interface Switches {
    * `always`: it says 200 whatever the mode (a unit that is ill and does not know it).
    */
   readonly health: HealthMode;
+  /** Requests in service at once, so that the capacity is `workers * 1000 / work` a second; 0 is no bound. */
+  readonly workers: number;
+  /** Milliseconds that a worker takes for a request. What the mode strikes comes to no worker. */
+  readonly work: number;
+  readonly spread: Spread;
 }
 
 export const DEFAULT_SWITCHES: Switches = {
@@ -34,6 +41,9 @@ export const DEFAULT_SWITCHES: Switches = {
   status: 503,
   period: 1000,
   health: "ok",
+  workers: 0,
+  work: 20,
+  spread: "fixed",
 };
 
 /** What happens to one request. */
@@ -48,7 +58,7 @@ const ANSWER: Fate = { kind: "answer" };
 
 /**
  * The switches after a change. A change that names a mode begins from the defaults, so that the last mode's share
- * does not linger; `health` stays until it is named.
+ * does not linger; `health` and the capacity stay until they are named.
  *
  * @throws TypeError that names the offending field and value
  */
@@ -64,7 +74,8 @@ export function changeSwitches(current: Switches, change: unknown): Switches {
       throw new TypeError(`${name} is ${JSON.stringify(value)}; expected ${check.expected}`);
     }
   }
-  const from = fields.mode === undefined ? current : { ...DEFAULT_SWITCHES, health: current.health };
+  const { health, workers, work, spread } = current;
+  const from = fields.mode === undefined ? current : { ...DEFAULT_SWITCHES, health, workers, work, spread };
   const ms = fields.mode === "refuse" ? { ms: 0 } : {};
   return { ...from, ...ms, ...(fields as Partial<Switches>) };
 }
@@ -81,6 +92,9 @@ const CHECKS: Readonly<Record<keyof Switches, Check>> = {
   status: between(500, 599),
   period: between(10, 3_600_000),
   health: oneOf(HEALTH_MODES),
+  workers: { expected: "a whole number from 0 to 10000", holds: isWorkers },
+  work: between(0.1, 3_600_000),
+  spread: oneOf(SPREADS),
 };
 const SWITCH_NAMES = Object.keys(CHECKS).join(", ");
 
@@ -96,6 +110,10 @@ function between(low: number, high: number): Check {
     expected: `a number from ${low} to ${high}`,
     holds: (value) => typeof value === "number" && value >= low && value <= high,
   };
+}
+
+function isWorkers(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 10_000;
 }
 
 /** Deals fates to requests, in their order. */

@@ -15,6 +15,10 @@ export interface Report {
   /** Requests whose peer left before the answer was finished. */
   readonly aborted: number;
   readonly lastAbort: Abort | undefined;
+  /** Requests that wait for a worker. */
+  readonly waiting: number;
+  /** Requests that a worker served although nobody waited for the answer any more. */
+  readonly wasted: number;
   readonly healthChecks: number;
   /** Open connections, WebSockets among them. */
   readonly connections: number;
@@ -27,6 +31,7 @@ export class Counters {
   inflight = 0;
   aborted = 0;
   lastAbort: Abort | undefined;
+  wasted = 0;
   healthChecks = 0;
   websockets = 0;
 
@@ -49,17 +54,20 @@ export class Counters {
     this.total = 0;
     this.aborted = 0;
     this.lastAbort = undefined;
+    this.wasted = 0;
     this.healthChecks = 0;
   }
 
-  report(connections: number): Report {
-    const { requests, total, inflight, aborted, lastAbort, healthChecks, websockets } = this;
+  report(connections: number, waiting: number): Report {
+    const { requests, total, inflight, aborted, lastAbort, wasted, healthChecks, websockets } = this;
     return {
       requests: { ...requests },
       total,
       inflight,
       aborted,
       lastAbort,
+      waiting,
+      wasted,
       healthChecks,
       connections,
       websockets,
