@@ -3,7 +3,10 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { explain } from "../model/explain.ts";
 import { hostOf } from "../model/request-target.ts";
 import type { Health } from "../model/decide.ts";
+import { parseDuration } from "../model/configuration/quantity.ts";
 import type { Table } from "../model/table.ts";
+import { FORCED, type Forced } from "./breaker-board.ts";
+import { type BreakerControl, LONGEST_FORCE } from "./breaker-control.ts";
 
 export interface AdminView {
   readonly table: Table;
@@ -15,6 +18,8 @@ export interface AdminView {
   metricsText(): Promise<string>;
   status(): object;
   replaceThread(thread: number): boolean;
+  limits(): object[];
+  readonly breakers: BreakerControl;
 }
 
 export function buildAdmin(view: AdminView): FastifyInstance {
@@ -50,10 +55,28 @@ export function buildAdmin(view: AdminView): FastifyInstance {
     return explain(view.table, view.health, asked);
   });
 
-  admin.post<{ Params: { thread: string } }>("/threads/:thread/replace", (request, reply) => {
-    // A page in a browser on this machine must not be able to ask for it.
-    if (request.headers.origin !== undefined)
+  admin.get("/limits", () => view.limits());
+  admin.get("/breakers", () => view.breakers.list());
+
+  // A page in a browser on this machine must not be able to change anything.
+  admin.addHook("onRequest", async (request, reply) => {
+    if (request.method !== "GET" && request.headers.origin !== undefined)
       return reply.code(403).send({ title: "not from a browser", status: 403 });
+  });
+  admin.post<{ Params: { service: string; unit: string }; Body: unknown }>(
+    "/breakers/:service/:unit",
+    (request, reply) => {
+      const asked = forceRequest(request.body);
+      if (typeof asked === "string") return reply.code(400).send({ title: asked, status: 400 });
+      const { service, unit } = request.params;
+      if (view.breakers.force(service, unit, asked.forced, asked.milliseconds, asked.reason))
+        return view.breakers.list();
+      const title = `no route has a breaker to service ${service} in unit ${unit}; GET /breakers lists them`;
+      return reply.code(404).send({ title, status: 404 });
+    },
+  );
+
+  admin.post<{ Params: { thread: string } }>("/threads/:thread/replace", (request, reply) => {
     const thread = Number(request.params.thread);
     if (!Number.isInteger(thread) || !view.replaceThread(thread)) {
       return reply.code(404).send({ title: `there is no thread ${request.params.thread}`, status: 404 });
@@ -61,6 +84,29 @@ export function buildAdmin(view: AdminView): FastifyInstance {
     return reply.code(202).send({ replaced: thread });
   });
   return admin;
+}
+
+const FORCE_WORDS: Readonly<Record<string, Forced>> = {
+  open: FORCED.open,
+  closed: FORCED.closed,
+  auto: FORCED.not,
+};
+
+/** `{"state":"open","for":"10m","reason":"…"}`, or what is wrong with it. */
+function forceRequest(body: unknown): { forced: Forced; milliseconds: number; reason: string } | string {
+  const given = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+  const forced = Object.hasOwn(FORCE_WORDS, String(given.state))
+    ? FORCE_WORDS[String(given.state)]
+    : undefined;
+  if (forced === undefined) return "state is missing; expected open, closed or auto";
+  const reason = typeof given.reason === "string" ? given.reason.trim() : "";
+  if (reason === "" || reason.length > 500) return "reason is missing; say in up to 500 characters why";
+  if (forced === FORCED.not) return { forced, milliseconds: 0, reason };
+  const milliseconds = typeof given.for === "string" ? parseDuration(given.for) : undefined;
+  if (milliseconds === undefined || milliseconds < 1_000 || milliseconds > LONGEST_FORCE) {
+    return "for is missing; expected a duration from 1s to 24h, such as 10m, after which the breaker is itself again";
+  }
+  return { forced, milliseconds, reason };
 }
 
 /** `?method=GET&url=/cart/1%3Fuid%3D42&host=shop.test&header=x-user-id:42` → a request, or what is wrong with it. */

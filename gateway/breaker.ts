@@ -1,6 +1,6 @@
 /**
  * Circuit breakers, one per service, unit and policy in each thread: opossum keeps the windows, the states and the
- * timers; this file tells it outcomes.
+ * timers; this file tells it outcomes, and keeps it in step with the other threads and with what operators force.
  *
  * opossum's own `fire` counts when a promise settles: a promise, a microtask and two closures per request. Its events
  * are its counters (`success`, `failure`, `fire` are what its status listens to), so an outcome is said by an event,
@@ -8,29 +8,52 @@
  * where a promise would have to be a success or a failure.
  */
 import CircuitBreaker from "opossum";
+import type { Clock } from "../model/clock.ts";
 import type { BreakerPolicy } from "../model/route.ts";
 import type { CompiledRoute, CompiledUnit } from "../model/table.ts";
 
+import { type BreakerBoard, FORCED } from "./breaker-board.ts";
+import { breakerKey } from "./rows.ts";
+
 export type Outcome = "success" | "failure" | "neutral";
+
+/** What the breakers of one thread share. */
+export interface BreakerContext {
+  readonly board: BreakerBoard;
+  readonly clock: Clock;
+  readonly thread: number;
+  readonly threads: number;
+}
 
 export class UnitBreaker {
   readonly #breaker: CircuitBreaker<[], void>;
   readonly #policy: BreakerPolicy;
+  readonly #context: BreakerContext;
+  readonly #row: number;
+  /** This thread's share of the requests that it takes to open. */
+  readonly #volume: number;
+  /** What of the board this thread has taken in. */
+  #version = 0;
   /** In half-open one trial is let through; the rest fail fast. */
   #trial: Trial | undefined;
 
-  constructor(policy: BreakerPolicy) {
+  /** @param row its row of the board */
+  constructor(policy: BreakerPolicy, row: number, context: BreakerContext) {
     this.#policy = policy;
+    this.#row = row;
+    this.#context = context;
+    this.#volume = Math.max(1, Math.ceil(policy.volume / context.threads));
     this.#breaker = new CircuitBreaker(nothing, {
       timeout: false,
       errorThresholdPercentage: policy.errors * 100,
-      volumeThreshold: policy.volume,
+      volumeThreshold: this.#volume,
       rollingCountTimeout: policy.window,
       rollingCountBuckets: 10,
       resetTimeout: policy.open,
       rollingPercentilesEnabled: false,
       enableSnapshots: false,
     });
+    this.#breaker.on("halfOpen", () => this.#context.board.publish(this.#row, 1));
   }
 
   /** 0 closed, 1 half-open, 2 open: the values of `tidegate_breaker_state`. */
@@ -40,13 +63,42 @@ export class UnitBreaker {
 
   /** Whether an attempt would be let through now. */
   get allows(): boolean {
-    return !this.#breaker.opened && (!this.#breaker.halfOpen || this.#trial === undefined);
+    const { board } = this.#context;
+    const forced = board.forced(this.#row);
+    if (forced !== FORCED.not && this.#context.clock.now() < board.forcedUntil(this.#row)) {
+      return forced === FORCED.closed;
+    }
+    this.#keepStep();
+    return !this.#breaker.opened && (!this.#breaker.halfOpen || board.isTrialFree(this.#row));
+  }
+
+  /** Opens or closes as another thread did. */
+  #keepStep(): void {
+    const { board } = this.#context;
+    const version = board.version(this.#row);
+    if (version === this.#version) return;
+    this.#version = version;
+    if (board.state(this.#row) === 0) this.#breaker.close();
+    else if (!this.#breaker.opened) this.#breaker.open();
+  }
+
+  #open(): void {
+    this.#breaker.open();
+    this.#version = this.#context.board.publish(this.#row, 2);
+  }
+
+  #close(): void {
+    this.#breaker.close();
+    this.#version = this.#context.board.publish(this.#row, 0);
   }
 
   /** Begins an attempt, which must be settled once, when its stream has ended. */
   begin(): Trial {
     const trial = new Trial(this);
-    if (this.#breaker.halfOpen) this.#trial ??= trial;
+    const { board, thread } = this.#context;
+    if (this.#breaker.halfOpen && this.#trial === undefined && board.beginTrial(this.#row, thread)) {
+      this.#trial = trial;
+    }
     return trial;
   }
 
@@ -58,27 +110,31 @@ export class UnitBreaker {
   /** @internal */
   settle(trial: Trial, outcome: Outcome): void {
     const wasTrial = trial === this.#trial;
-    if (wasTrial) this.#trial = undefined;
+    if (wasTrial) {
+      this.#trial = undefined;
+      this.#context.board.endTrial(this.#row, this.#context.thread);
+    }
     // Nothing is proven by a client that left; nor, in half-open, by an attempt that began before.
     if (outcome === "neutral" || (this.#breaker.halfOpen && !wasTrial)) return;
     this.#breaker.emit("fire", []);
     if (outcome === "success") {
       this.#breaker.emit("success", undefined, 0);
-      if (wasTrial) this.#breaker.close();
+      if (wasTrial) this.#close();
       return;
     }
     this.#breaker.emit("failure", FAILED, 0, []);
-    if (wasTrial) this.#breaker.open();
+    if (wasTrial) this.#open();
     else if (!this.#breaker.opened) this.#openIfBad();
   }
 
   /** opossum's rule (its `fail`), which only its own `fire` reaches. */
   #openIfBad(): void {
     const { fires, failures } = this.#breaker.stats;
-    if (fires >= this.#policy.volume && failures / fires > this.#policy.errors) this.#breaker.open();
+    if (fires >= this.#volume && failures / fires > this.#policy.errors) this.#open();
   }
 
   shutdown(): void {
+    if (this.#trial !== undefined) this.#context.board.endTrial(this.#row, this.#context.thread);
     this.#breaker.shutdown();
   }
 }
@@ -108,8 +164,14 @@ async function nothing(): Promise<void> {}
 
 /** A thread's breakers, kept over table swaps as long as service, unit and policy stay the same. */
 export class Breakers {
+  readonly #context: BreakerContext;
+  #rows: ReadonlyMap<string, number> = new Map();
   readonly #all = new Map<string, UnitBreaker>();
   #byRoute = new Map<CompiledRoute, (UnitBreaker | undefined)[]>();
+
+  constructor(context: BreakerContext) {
+    this.#context = context;
+  }
 
   of(route: CompiledRoute, unit: CompiledUnit): UnitBreaker | undefined {
     const policy = route.spec.breaker;
@@ -121,28 +183,19 @@ export class Breakers {
     }
     const known = units[unit.index];
     if (known !== undefined) return known;
-    const key = `${route.service.name} ${unit.name} ${JSON.stringify(policy)}`;
-    const breaker = this.#all.get(key) ?? new UnitBreaker(policy);
+    const key = breakerKey(route.service.name, unit.name, policy);
+    const breaker = this.#all.get(key) ?? new UnitBreaker(policy, this.#rows.get(key)!, this.#context);
     this.#all.set(key, breaker);
     units[unit.index] = breaker;
     return breaker;
   }
 
-  /** `[service, unit, state]` of every breaker that has been used. */
-  *states(): Iterable<[string, string, number]> {
-    for (const [key, breaker] of this.#all) {
-      const [service = "", unit = ""] = key.split(" ");
-      yield [service, unit, breaker.state];
-    }
-  }
-
-  /** Called when a table was swapped in: breakers whose policy is gone are shut down. */
-  swap(routes: readonly CompiledRoute[]): void {
+  /** Called when a table was swapped in: breakers that it has no row for are shut down. */
+  swap(rows: ReadonlyMap<string, number>): void {
     this.#byRoute = new Map();
-    const policies = new Set(routes.map((r) => `${r.service.name} ${JSON.stringify(r.spec.breaker)}`));
+    this.#rows = rows;
     for (const [key, breaker] of this.#all) {
-      const [service = "", , ...policy] = key.split(" ");
-      if (policies.has(`${service} ${policy.join(" ")}`)) continue;
+      if (rows.has(key)) continue;
       breaker.shutdown();
       this.#all.delete(key);
     }

@@ -74,11 +74,14 @@ export class Candidates {
    */
   #mayPassBy(unit: CompiledUnit): boolean {
     const { route, home, panic } = this.#decision;
+    const { load } = this.#core.live;
+    const row = this.#core.unitRow(unit);
     return (
       panic ||
-      route.scope === "nearest" ||
       unit.index !== home ||
-      this.#core.live.load.stalled[this.#core.unitRow(unit)] === 1
+      load.stalled[row] === 1 ||
+      // A burst waits a moment in its own unit's line.
+      (route.scope === "nearest" && load.calm[row] === 0)
     );
   }
 

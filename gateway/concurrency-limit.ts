@@ -30,7 +30,7 @@ export interface Window {
   readonly full: number;
 }
 
-const MIN = 2;
+const MIN = 3;
 /** A gateway that has just started knows nothing, and must not refuse what its predecessor served. */
 const START = 128;
 /** Without congestion there is room for bursts: at least so many, and so many times the most of late. */
@@ -60,6 +60,13 @@ const EASES = 2_000;
 /** Answers over which noise is smoothed. */
 const SMOOTHING = 40;
 
+/** Milliseconds that an answer may be late for no reason of the unit's: timers, the kernel, this process. */
+const SLACK = 2;
+
+function congestionOf(latency: number, baseline: number, answers: number): number {
+  return (latency - SLACK * answers) / baseline;
+}
+
 interface Probe {
   readonly before: number;
   /** Work done per millisecond before, by uncorrected baselines. */
@@ -84,14 +91,18 @@ export class ConcurrencyLimit {
   #recentPeak = 0;
   /** What the baselines are wrong by, as was found by trying. */
   #scale = 1;
-  /** Smoothed sums of latency, baseline and time. */
+  /** Smoothed sums. */
   #latency = 0;
   #baseline = 0;
   #elapsed = 0;
+  #answers = 0;
+  #wasPlain = false;
   #sinceRaise = 0;
   #heldFor = 0;
   #probeAfter = FIRST_PROBE;
   #probe: Probe | undefined;
+  /** What the last probe found is not thrown over by less than another one. */
+  #floor = MIN;
 
   /** Whether answers now take as long as they do when nobody waits, so that baselines may follow them. */
   get calm(): boolean {
@@ -110,10 +121,12 @@ export class ConcurrencyLimit {
     this.#latency = this.#latency * kept + latency;
     this.#baseline = this.#baseline * kept + baseline;
     this.#elapsed = this.#elapsed * kept + elapsed;
-    const now = latency / (baseline * this.#scale);
-    // Smoothed, unless it is beyond doubt.
-    const plain = now > 2 * CONGESTED;
-    const congestion = plain ? now : this.#latency / (this.#baseline * this.#scale);
+    this.#answers = this.#answers * kept + answers;
+    const now = congestionOf(latency, baseline * this.#scale, answers);
+    // Smoothed, unless it is beyond doubt: twice in a row, since this machine may have stopped for a moment.
+    const plain = now > 2 * CONGESTED && this.#wasPlain;
+    this.#wasPlain = now > 2 * CONGESTED;
+    const congestion = plain ? now : congestionOf(this.#latency, this.#baseline * this.#scale, this.#answers);
     const work = (baseline * this.#scale) / elapsed;
     const held = full > 0;
     if (held || congestion > CONGESTED) {
@@ -124,7 +137,7 @@ export class ConcurrencyLimit {
       this.#saturated = true;
       this.#everCongested = true;
       this.#exploring = Math.max(LEAST_EXPLORING, this.#exploring / 2);
-      this.limit = Math.min(this.limit, this.#aim());
+      this.limit = Math.min(this.limit, Math.max(this.#floor, this.#aim()));
     } else if (held) this.#raise(congestion, elapsed, latency / answers);
     else this.#ease(elapsed);
     this.#heldFor = held ? this.#heldFor + elapsed : 0;
@@ -144,6 +157,7 @@ export class ConcurrencyLimit {
 
   #ease(elapsed: number): void {
     this.#saturated = false;
+    this.#floor = MIN;
     this.#scale += (1 - this.#scale) * Math.min(1, elapsed / FOLLOWS);
     const ease = Math.ceil(Math.max(AT_EASE, ROOM * this.#recentPeak));
     this.limit = Math.max(ease, Math.floor(this.limit * Math.exp(-elapsed / EASES)));
@@ -188,6 +202,7 @@ export class ConcurrencyLimit {
     this.#latency = probe.latency;
     this.#baseline = probe.baseline;
     this.#elapsed = probe.elapsed;
+    this.#answers = probe.answers;
     const scale = probe.latency / probe.baseline;
     const rate = probe.baseline / probe.elapsed;
     if (rate >= AS_MUCH * probe.rate && probe.before > MIN) {
@@ -196,12 +211,16 @@ export class ConcurrencyLimit {
       this.#work = Math.min(this.limit, rate * this.#scale);
       this.limit = Math.max(MIN, this.limit);
       this.#probeAfter = FIRST_PROBE;
+      this.#floor = MIN;
       return;
     }
     const changed = Math.abs(scale / this.#scale - 1) > 0.25;
-    if (changed) this.#scale = scale;
+    // Few answers scatter: half of a small correction, all of a large one.
+    if (changed)
+      this.#scale = Math.abs(Math.log(scale / this.#scale)) > 1 ? scale : Math.sqrt(scale * this.#scale);
     this.#work = probe.rate * this.#scale;
     this.limit = Math.max(MIN, changed ? Math.min(probe.before, this.#aim()) : probe.before);
+    this.#floor = Math.max(MIN, Math.ceil(this.limit / 2));
     this.#probeAfter = changed
       ? Math.max(FIRST_PROBE, this.#probeAfter / 2)
       : Math.min(RAREST_PROBE, Math.max(1_000, this.#probeAfter * 2));

@@ -55,7 +55,7 @@ export class Core {
   readonly deadlines: Deadlines;
   readonly picker: Picker;
   readonly metrics = new ThreadMetrics();
-  readonly breakers = new Breakers();
+  readonly breakers: Breakers;
   readonly baselines = new Baselines();
   readonly queues: UnitQueues;
   readonly room: Room;
@@ -91,6 +91,8 @@ export class Core {
     this.#onNewKey = options.onNewKey;
     this.inflight = new InflightCounter(options.live, options.thread);
     this.queues = new UnitQueues(options.live, this.inflight.ownWaiting, options.clock);
+    const { live, clock, thread, threads } = options;
+    this.breakers = new Breakers({ board: live.breakers, clock, thread, threads });
     this.room = new Room(options.live, options.clock);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
@@ -118,7 +120,7 @@ export class Core {
     const onDryRun = (limit: string): void =>
       this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
-    this.breakers.swap(table.routes);
+    this.breakers.swap(snapshot.rows.breakers);
     this.baselines.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));

@@ -8,11 +8,12 @@ import { readConfigDir } from "../host/config-dir.ts";
 import { FileWatch } from "../host/file-watch.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { Config } from "../model/config.ts";
-import { healthWord } from "../model/explain.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
-import { endpointsOf, type Table } from "../model/table.ts";
-import { type AdminView, buildAdmin } from "./admin.ts";
-import { type Gauges, MetricsRegistry } from "./exposition.ts";
+import type { Table } from "../model/table.ts";
+import { buildAdmin } from "./admin.ts";
+import { DryRunLog } from "./dry-run-log.ts";
+import { MetricsRegistry } from "./exposition.ts";
+import { BreakerControl } from "./breaker-control.ts";
 import { Concurrency } from "./concurrency.ts";
 import { FleetLimits } from "./fleet-limits.ts";
 import { HealthMonitor } from "./health.ts";
@@ -23,6 +24,7 @@ import { RowRegistry } from "./rows.ts";
 import type { TlsOptions } from "./server.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { Threads } from "./threads.ts";
+import { GatewayView } from "./view.ts";
 
 /** How often (ms) the units' load is looked at. */
 const LOAD_EVERY = 25;
@@ -60,7 +62,7 @@ export class InvalidConfig extends Error {
   }
 }
 
-export class Gateway implements AdminView {
+export class Gateway {
   readonly #options: GatewayOptions;
   readonly #log: Logger;
   readonly #live: LiveState;
@@ -71,11 +73,11 @@ export class Gateway implements AdminView {
   readonly #limitMemory: LimitMemoryKeeper;
   readonly #fleetLimits: FleetLimits;
   readonly #concurrency: Concurrency;
+  readonly #breakers: BreakerControl;
   #loadWatch: NodeJS.Timeout | undefined;
   readonly #configWatch: FileWatch;
   readonly #tlsWatch: FileWatch;
   readonly #admin: FastifyInstance;
-  readonly #breakers = new Map<number, readonly (readonly [string, string, number])[]>();
   #snapshot: Snapshot;
   #table: Table;
   #configError: string | undefined;
@@ -90,6 +92,8 @@ export class Gateway implements AdminView {
     this.#limitMemory = new LimitMemoryKeeper(options.random);
     this.#fleetLimits = new FleetLimits(options);
     this.#concurrency = new Concurrency(this.#live.load);
+    this.#breakers = new BreakerControl(this.#live.breakers, options.clock, options.log);
+    const dryRunLog = new DryRunLog(options.log, options.clock);
     const { config, problems, files } = readConfigDir(options.configDir);
     if (config === undefined) throw new InvalidConfig(problems);
     for (const problem of problems)
@@ -115,9 +119,9 @@ export class Gateway implements AdminView {
         port: options.port,
         tlsPort: options.tlsPort,
         accessLog: options.accessLog,
-        onMetrics: (thread, message) => {
+        onMetrics: (message) => {
+          dryRunLog.see(message.delta);
           this.#registry.add(message.delta);
-          this.#breakers.set(thread, message.breakers);
           if (message.accessLogDropped > 0) {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }
@@ -128,7 +132,6 @@ export class Gateway implements AdminView {
           this.#log.error({ thread, message }, "a defect, caught; please report it"),
         onDeath: (thread, reason) => {
           this.#registry.count("tidegate_thread_restarts_total", "");
-          this.#breakers.delete(thread);
           this.#fleetLimits.threadDied();
           this.#log.error({ thread, reason }, "a traffic thread died and is replaced");
         },
@@ -139,17 +142,29 @@ export class Gateway implements AdminView {
     this.#configWatch = new FileWatch(() => this.reload());
     this.#configWatch.follow(this.#absolute(files));
     this.#tlsWatch = new FileWatch(() => this.#reloadTls());
-    this.#admin = buildAdmin(this);
+    this.#admin = buildAdmin(
+      new GatewayView({
+        live: this.#live,
+        registry: this.#registry,
+        threads: this.#threads,
+        fleetLimits: this.#fleetLimits,
+        breakers: this.#breakers,
+        standing: () => ({
+          snapshot: this.#snapshot,
+          table: this.#table,
+          configError: this.#configError,
+          stopping: this.#stopping,
+        }),
+      }),
+    );
   }
 
   /** @throws when a port is taken */
   async start(): Promise<void> {
-    this.#fleetLimits.install(this.#snapshot.config, this.#snapshot.limits);
+    this.#install();
     this.#fleetLimits.start();
-    this.#watchLoad();
     this.#loadWatch = setInterval(() => this.#concurrency.look(this.#options.clock.now()), LOAD_EVERY);
     await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
-    this.#health.install(this.#table);
     await this.#threads.start();
     if (this.#options.tlsCert !== undefined && this.#options.tlsKey !== undefined) {
       this.#tlsWatch.follow([this.#options.tlsCert, this.#options.tlsKey]);
@@ -185,14 +200,16 @@ export class Gateway implements AdminView {
       return;
     }
     this.#configError = undefined;
-    this.#health.install(this.#table);
-    this.#fleetLimits.install(config, this.#snapshot.limits);
-    this.#watchLoad();
+    this.#install();
     this.#threads.publish(this.#snapshot);
     this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
   }
 
-  #watchLoad(): void {
+  /** Tells the parts of the main thread of a new configuration. */
+  #install(): void {
+    this.#health.install(this.#table);
+    this.#fleetLimits.install(this.#snapshot.config, this.#snapshot.limits);
+    this.#breakers.install(this.#snapshot.rows.breakers);
     this.#concurrency.install(this.#table.units, this.#snapshot.rows.units, this.#options.clock.now());
   }
 
@@ -207,7 +224,8 @@ export class Gateway implements AdminView {
   }
 
   #snapshotOf(config: Config, revision: number): Snapshot {
-    const { rows, freshEndpoints } = this.#rows.assign(config);
+    const { rows, freshEndpoints, freshBreakers } = this.#rows.assign(config);
+    for (const row of freshBreakers) this.#live.breakers.clear(row);
     for (const row of freshEndpoints) {
       this.#live.endpoints[row] = 0;
       this.#live.failures[row] = 0;
@@ -266,105 +284,6 @@ export class Gateway implements AdminView {
     clearInterval(this.#loadWatch);
     await this.#admin.close();
     return cutOff;
-  }
-
-  // --- what the admin port shows ---
-
-  get table(): Table {
-    return this.#table;
-  }
-  get health(): LiveState {
-    return this.#live;
-  }
-  get alive(): number {
-    return this.#threads.readyCount;
-  }
-  get notReady(): string | undefined {
-    if (this.#stopping) return "stopping";
-    return this.alive === 0 ? "no thread serves yet" : undefined;
-  }
-
-  replaceThread(thread: number): boolean {
-    return this.#threads.replace(thread);
-  }
-
-  status(): object {
-    return {
-      fleet: this.#table.fleet.name,
-      revision: this.#snapshot.revision,
-      servedRevision: this.#threads.revision,
-      configError: this.#configError ?? null,
-      ready: this.notReady === undefined,
-      threads: this.alive,
-      units: this.#table.units.map((unit) => ({
-        unit: unit.name,
-        region: unit.spec.region,
-        healthy: this.#isUnitHealthy(unit.index),
-        inflight: this.#live.unitInflight[this.#snapshot.rows.units.get(unit.name)!],
-      })),
-      endpoints: [...endpointsOf(this.#table)].map((e) => ({
-        service: e.pool.service.name,
-        unit: e.pool.unit.name,
-        version: e.pool.version,
-        endpoint: e.origin,
-        health: healthWord(this.#live.endpoints[e.id]!),
-        inflight: this.#live.inflight[e.id],
-      })),
-    };
-  }
-
-  async metricsText(): Promise<string> {
-    await this.#threads.collect(500);
-    return this.#registry.text(this.#gauges());
-  }
-
-  #gauges(): Gauges {
-    const breakers = new Map<string, number>();
-    for (const states of this.#breakers.values()) {
-      for (const [service, unit, state] of states) {
-        const labels = `unit="${unit}",service="${service}"`;
-        breakers.set(labels, Math.max(state, breakers.get(labels) ?? 0));
-      }
-    }
-    return new Map<string, [string, number][]>([
-      [
-        "tidegate_unit_healthy",
-        this.#table.units.map((u) => [`unit="${u.name}"`, this.#isUnitHealthy(u.index) ? 1 : 0]),
-      ],
-      [
-        "tidegate_endpoint_healthy",
-        [...endpointsOf(this.#table)].map((e) => [
-          `service="${e.pool.service.name}",unit="${e.pool.unit.name}",version="${e.pool.version}",endpoint="${e.origin}"`,
-          this.#live.endpoints[e.id] === 0 ? 1 : 0,
-        ]),
-      ],
-      ["tidegate_breaker_state", [...breakers]],
-      ["tidegate_snapshot_revision", [["", this.#threads.revision]]],
-      ["tidegate_upstream_inflight", this.#byUnit((row) => this.#live.unitInflight[row]!)],
-      ["tidegate_unit_limit", this.#byUnit((row) => this.#live.load.limit[row]!)],
-      ["tidegate_unit_pending", this.#byUnit((row) => this.#live.load.pending[row]!)],
-      ["tidegate_limit_gateways", [["", this.#fleetLimits.gateways]]],
-      [
-        "tidegate_limit_store_up",
-        this.#fleetLimits.leasing === undefined ? [] : [["", this.#fleetLimits.leasing ? 1 : 0]],
-      ],
-      ["tidegate_client_connections", [["", this.#live.connections[0]!]]],
-    ]);
-  }
-
-  #byUnit(value: (row: number) => number): [string, number][] {
-    const { units } = this.#snapshot.rows;
-    return this.#table.units.map((u) => [`unit="${u.name}"`, value(units.get(u.name)!)]);
-  }
-
-  /** A unit is healthy while each of its services has a usable stable endpoint there. */
-  #isUnitHealthy(unit: number): boolean {
-    for (const service of this.#table.services) {
-      const stable = service.pools[unit]?.stable;
-      if (stable !== undefined && !stable.endpoints.some((e) => this.#live.endpoints[e.id] === 0))
-        return false;
-    }
-    return true;
   }
 }
 

@@ -6,6 +6,7 @@
  * Atomics, because it must be exact across threads.
  */
 
+import { BreakerBoard } from "./breaker-board.ts";
 import { MAX_UNITS, UnitLoad } from "./unit-load.ts";
 import { URGENCIES } from "./waiting-line.ts";
 
@@ -23,6 +24,7 @@ export interface LiveState {
   readonly unitInflight: Int32Array;
   /** `Date`-free start of an endpoint's slow start, in the main thread's monotonic milliseconds; 0 is none. */
   readonly warmingSince: Float64Array;
+  readonly breakers: BreakerBoard;
   /** How busy each unit is. */
   readonly load: UnitLoad;
   /** Client connections open, over all threads (one number). */
@@ -43,6 +45,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
   const bytes =
     8 * MAX_ENDPOINTS +
     UnitLoad.bytes +
+    BreakerBoard.bytes +
     4 * (3 * MAX_ENDPOINTS + MAX_UNITS + 1 + threads + threads * PER_THREAD);
   const memory = buffer ?? new SharedArrayBuffer(bytes);
   let at = 0;
@@ -53,11 +56,13 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
   };
   const warmingSince = new Float64Array(memory, 0, MAX_ENDPOINTS);
   const load = new UnitLoad(memory, 8 * MAX_ENDPOINTS);
-  at = 8 * MAX_ENDPOINTS + UnitLoad.bytes;
+  const breakers = new BreakerBoard(memory, 8 * MAX_ENDPOINTS + UnitLoad.bytes);
+  at = 8 * MAX_ENDPOINTS + UnitLoad.bytes + BreakerBoard.bytes;
   return {
     buffer: memory,
     warmingSince,
     load,
+    breakers,
     endpoints: ints(MAX_ENDPOINTS),
     failures: ints(MAX_ENDPOINTS),
     inflight: ints(MAX_ENDPOINTS),
@@ -137,5 +142,6 @@ export function forgetThread(live: LiveState, thread: number): void {
     else if (i < OWN_WAITING) Atomics.sub(live.load.pending, i - OWN_PENDING, count);
     else Atomics.sub(live.load.waiting, i - OWN_WAITING, count);
   }
+  live.breakers.forgetThread(thread);
   Atomics.sub(live.connections, 0, Atomics.exchange(live.connections, 1 + thread, 0));
 }

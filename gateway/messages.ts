@@ -41,8 +41,6 @@ export type FromThread =
   | {
       readonly type: "metrics";
       readonly delta: MetricsDelta;
-      /** `[service, unit, state]` */
-      readonly breakers: readonly (readonly [string, string, number])[];
       readonly accessLogDropped: number;
     }
   /** A defect, caught; the thread goes on. */

@@ -5,6 +5,8 @@
  * table may still count on it.
  */
 import type { Config } from "../model/config.ts";
+import type { BreakerPolicy } from "../model/route.ts";
+import { MAX_BREAKERS } from "./breaker-board.ts";
 import { VERSIONS, type Version } from "../model/fleet.ts";
 import { MAX_ENDPOINTS } from "./live-state.ts";
 import { MAX_UNITS } from "./unit-load.ts";
@@ -13,10 +15,16 @@ import { MAX_UNITS } from "./unit-load.ts";
 export interface Rows {
   readonly endpoints: ReadonlyMap<string, number>;
   readonly units: ReadonlyMap<string, number>;
+  readonly breakers: ReadonlyMap<string, number>;
 }
 
 export function endpointKey(service: string, unit: string, version: Version, origin: string): string {
   return `${service} ${unit} ${version} ${origin}`;
+}
+
+/** A breaker belongs to a service in a unit; routes with another policy have another one. */
+export function breakerKey(service: string, unit: string, policy: BreakerPolicy): string {
+  return `${service} ${unit} ${JSON.stringify(policy)}`;
 }
 
 class RowAllocator {
@@ -69,13 +77,15 @@ export class RowRegistry {
   readonly #endpoints: RowAllocator;
   readonly #units = new RowAllocator(MAX_UNITS, "units", () => true);
 
+  readonly #breakers = new RowAllocator(MAX_BREAKERS, "circuit breakers", () => true);
+
   /** @param isIdle whether an endpoint's row has no request under way */
   constructor(isIdle: (row: number) => boolean = () => true) {
     this.#endpoints = new RowAllocator(MAX_ENDPOINTS, "endpoints", isIdle);
   }
 
   /** @throws RangeError when the configuration is larger than shared memory has rows. */
-  assign(config: Config): { rows: Rows; freshEndpoints: number[] } {
+  assign(config: Config): { rows: Rows; freshEndpoints: number[]; freshBreakers: number[] } {
     const names: string[] = [];
     for (const service of config.fleet.services) {
       for (const [unit, pool] of Object.entries(service.pools)) {
@@ -86,6 +96,26 @@ export class RowRegistry {
     }
     const endpoints = this.#endpoints.assign(names);
     const units = this.#units.assign(config.fleet.units.map((u) => u.name));
-    return { rows: { endpoints: endpoints.rows, units: units.rows }, freshEndpoints: endpoints.fresh };
+    const breakers = this.#breakers.assign(breakersOf(config));
+    return {
+      rows: { endpoints: endpoints.rows, units: units.rows, breakers: breakers.rows },
+      freshEndpoints: endpoints.fresh,
+      freshBreakers: breakers.fresh,
+    };
   }
+}
+
+function breakersOf({ routes, fleet }: Config): Set<string> {
+  const units = new Map(fleet.services.map((s) => [s.name, Object.keys(s.pools)]));
+  const keys = new Set<string>();
+  const seen = new Set<string>();
+  for (const { service, breaker } of routes) {
+    if (breaker === undefined) continue;
+    // Thousands of routes share a few policies.
+    const policy = `${service} ${JSON.stringify(breaker)}`;
+    if (seen.has(policy)) continue;
+    seen.add(policy);
+    for (const unit of units.get(service) ?? []) keys.add(breakerKey(service, unit, breaker));
+  }
+  return keys;
 }

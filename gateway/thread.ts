@@ -126,7 +126,6 @@ function handOver(): void {
   say({
     type: "metrics",
     delta: core.metrics.take(),
-    breakers: [...core.breakers.states()],
     accessLogDropped: accessLog.dropped,
   });
   accessLog.dropped = 0;

@@ -12,7 +12,7 @@ export interface ThreadsOptions {
   readonly port: number | undefined;
   readonly tlsPort: number | undefined;
   readonly accessLog: string;
-  readonly onMetrics: (thread: number, message: FromThread & { type: "metrics" }) => void;
+  readonly onMetrics: (message: FromThread & { type: "metrics" }) => void;
   readonly onNewKeys: (keys: (FromThread & { type: "keys" })["keys"]) => void;
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
   readonly onError: (thread: number, message: string) => void;
@@ -157,7 +157,7 @@ export class Threads {
             slot.revision = message.revision;
             return;
           case "metrics":
-            this.#options.onMetrics(thread, message);
+            this.#options.onMetrics(message);
             return;
           case "error":
             this.#options.onError(thread, message.message);

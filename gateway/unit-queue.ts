@@ -11,6 +11,9 @@ export interface Queued extends Waiter {
   onShed(): void;
 }
 
+/** Lines are looked at every millisecond or two; later than this (ms) the thread was held up. */
+const LATE = 8;
+
 interface Line {
   readonly waiters: WaitingLine<Queued>;
   unit: CompiledUnit;
@@ -21,6 +24,8 @@ export class UnitQueues {
   readonly #own: Int32Array;
   readonly #clock: Clock;
   readonly #lines = new Map<number, Line>();
+  #lookedAt = 0;
+  #graceUntil = 0;
   /** Called when the first one begins to wait: somebody must call `look` every few milliseconds. */
   onWaiting: () => void = () => {};
 
@@ -41,7 +46,10 @@ export class UnitQueues {
     if (line === undefined) {
       if (unit.spec.queue.size === 0) return false;
       line = { waiters: new WaitingLine(), unit };
-      if (this.#lines.size === 0) this.onWaiting();
+      if (this.#lines.size === 0) {
+        this.onWaiting();
+        this.#lookedAt = this.#clock.now();
+      }
       this.#lines.set(row, line);
     }
     line.unit = unit;
@@ -75,8 +83,12 @@ export class UnitQueues {
     const now = this.#clock.now();
     const work = this.#live.load.work[row]! / 1000;
     const { wait } = line.unit.spec.queue;
-    // Nothing is known of the unit's work yet: only the bound that was written counts.
-    line.waiters.expire(now, work === 0 ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
+    const late = now - this.#lookedAt;
+    this.#lookedAt = now;
+    if (late > LATE) this.#graceUntil = now + late;
+    // Nothing is known of the unit's work yet, or it was this thread that kept them waiting: only the bound counts.
+    const patient = work === 0 || now < this.#graceUntil;
+    line.waiters.expire(now, patient ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
     while (line.waiters.length > 0) {
       // A place is for the most urgent of all threads; theirs looks for it within a millisecond.
       const { mostUrgent } = line.waiters;

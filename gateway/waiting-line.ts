@@ -26,8 +26,10 @@ export interface Waiter {
 
 /** The line has not been empty for so long, in times of the unit's work and in bounds (ms): it is a standing queue. */
 const INTERVAL = 2;
-const SHORTEST_INTERVAL = 10;
+const SHORTEST_INTERVAL = 50;
 const LONGEST_INTERVAL = 100;
+/** Nobody is shed for waiting less than this (ms). */
+const LEAST_PATIENCE = 10;
 /** Users whose turns are remembered, and for how long (ms). */
 const MOST_USERS = 4_096;
 const MEMORY = 1_000;
@@ -97,7 +99,10 @@ export class WaitingLine<W extends Waiter> {
    * @param work milliseconds that the unit's answers take when nobody waits · @param longest the most that anybody waits
    */
   expire(now: number, work: number, longest: number, shed: (waiter: W) => void): void {
-    const patience = Math.min(longest, this.#isStanding(now, work) ? Math.max(2, work / 2) : longest);
+    const patience = Math.min(
+      longest,
+      this.#isStanding(now, work) ? Math.max(LEAST_PATIENCE, work / 2) : longest,
+    );
     for (let urgency = URGENCIES - 1; urgency >= 0; urgency--) {
       const line = this.#byUrgency[urgency]!;
       const most = urgency === 0 ? longest : patience;

@@ -78,17 +78,30 @@ describe("the lines of a thread", () => {
   it("shed who waits longer than is worth it, once the line stands; critical ones wait on", () => {
     const { clock, live, queues, log, waiter } = setUp();
     live.load.work[1] = 20_000;
+    const look = (milliseconds: number): void => {
+      for (let i = 0; i < milliseconds; i++) {
+        clock.time++;
+        queues.look();
+      }
+    };
     queues.join(1, unit(9), waiter("critical", 0, false));
     queues.join(1, unit(9), waiter("normal"));
-    clock.time += 30;
-    queues.look();
+    look(45);
     assert.deepEqual(log, [], "a burst may wait");
-    clock.time += 20;
-    queues.look();
+    look(15);
     assert.deepEqual(log, ["normal shed"]);
-    clock.time += 500;
-    queues.look();
+    look(500);
     assert.deepEqual(log, ["normal shed", "critical shed"]);
+  });
+
+  it("do not blame those who waited because this thread was held up", () => {
+    const { clock, live, queues, log, waiter } = setUp();
+    live.load.work[1] = 20_000;
+    queues.join(1, unit(9), waiter("stubborn", 0, false));
+    queues.join(1, unit(9), waiter("normal"));
+    clock.time += 200;
+    queues.look();
+    assert.deepEqual(log, []);
   });
 
   it("tell all threads who waits, and nobody when the thread is gone", () => {

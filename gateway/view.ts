@@ -1,0 +1,172 @@
+/** What the admin port shows of a gateway. */
+import { healthWord } from "../model/explain.ts";
+import { endpointsOf, type Table } from "../model/table.ts";
+import type { AdminView } from "./admin.ts";
+import { BREAKER_STATES } from "./breaker-board.ts";
+import type { BreakerControl } from "./breaker-control.ts";
+import type { Gauges, MetricsRegistry } from "./exposition.ts";
+import type { FleetLimits } from "./fleet-limits.ts";
+import type { LiveState } from "./live-state.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { Threads } from "./threads.ts";
+
+/** What changes while a gateway runs. */
+export interface Standing {
+  readonly snapshot: Snapshot;
+  readonly table: Table;
+  readonly configError: string | undefined;
+  readonly stopping: boolean;
+}
+
+export interface ViewParts {
+  readonly live: LiveState;
+  readonly registry: MetricsRegistry;
+  readonly threads: Threads;
+  readonly fleetLimits: FleetLimits;
+  readonly breakers: BreakerControl;
+  readonly standing: () => Standing;
+}
+
+export class GatewayView implements AdminView {
+  readonly #parts: ViewParts;
+  readonly breakers: BreakerControl;
+
+  constructor(parts: ViewParts) {
+    this.#parts = parts;
+    this.breakers = parts.breakers;
+  }
+
+  get table(): Table {
+    return this.#parts.standing().table;
+  }
+  get health(): LiveState {
+    return this.#parts.live;
+  }
+  get alive(): number {
+    return this.#parts.threads.readyCount;
+  }
+  get notReady(): string | undefined {
+    if (this.#parts.standing().stopping) return "stopping";
+    return this.alive === 0 ? "no thread serves yet" : undefined;
+  }
+
+  replaceThread(thread: number): boolean {
+    return this.#parts.threads.replace(thread);
+  }
+
+  status(): object {
+    const { live, threads } = this.#parts;
+    const { snapshot, table, configError } = this.#parts.standing();
+    return {
+      fleet: table.fleet.name,
+      revision: snapshot.revision,
+      servedRevision: threads.revision,
+      configError: configError ?? null,
+      ready: this.notReady === undefined,
+      threads: this.alive,
+      units: table.units.map((unit) => {
+        const row = snapshot.rows.units.get(unit.name)!;
+        return {
+          unit: unit.name,
+          region: unit.spec.region,
+          healthy: this.#isUnitHealthy(unit.index),
+          inflight: live.unitInflight[row],
+          pending: live.load.pending[row],
+          limit: live.load.limit[row],
+        };
+      }),
+      endpoints: [...endpointsOf(table)].map((e) => ({
+        service: e.pool.service.name,
+        unit: e.pool.unit.name,
+        version: e.pool.version,
+        endpoint: e.origin,
+        health: healthWord(live.endpoints[e.id]!),
+        inflight: live.inflight[e.id],
+      })),
+    };
+  }
+
+  limits(): object[] {
+    const { fleetLimits } = this.#parts;
+    return this.#parts.standing().snapshot.config.limits.map(({ name, rate, burst, by, scope, mode }) => ({
+      limit: name,
+      rate,
+      burst,
+      by,
+      scope,
+      mode,
+      ...(scope === "fleet"
+        ? {
+            leasing: fleetLimits.leasing ?? false,
+            gateways: fleetLimits.gateways,
+            keys: fleetLimits.keysOf(name),
+          }
+        : {}),
+    }));
+  }
+
+  async metricsText(): Promise<string> {
+    await this.#parts.threads.collect(500);
+    return this.#parts.registry.text(this.#gauges());
+  }
+
+  #gauges(): Gauges {
+    const { live, threads, fleetLimits, breakers } = this.#parts;
+    const { table } = this.#parts.standing();
+    return new Map<string, [string, number][]>([
+      [
+        "tidegate_unit_healthy",
+        table.units.map((u) => [`unit="${u.name}"`, this.#isUnitHealthy(u.index) ? 1 : 0]),
+      ],
+      [
+        "tidegate_endpoint_healthy",
+        [...endpointsOf(table)].map((e) => [
+          `service="${e.pool.service.name}",unit="${e.pool.unit.name}",version="${e.pool.version}",endpoint="${e.origin}"`,
+          live.endpoints[e.id] === 0 ? 1 : 0,
+        ]),
+      ],
+      [
+        "tidegate_breaker_state",
+        breakers
+          .list()
+          .map(({ unit, service, state }) => [
+            `unit="${unit}",service="${service}"`,
+            BREAKER_STATES.indexOf(state),
+          ]),
+      ],
+      [
+        "tidegate_breaker_forced",
+        breakers
+          .list()
+          .flatMap(({ unit, service, forced }): [string, number][] =>
+            forced === null ? [] : [[`unit="${unit}",service="${service}",state="${forced.state}"`, 1]],
+          ),
+      ],
+      ["tidegate_snapshot_revision", [["", threads.revision]]],
+      ["tidegate_upstream_inflight", this.#byUnit((row) => live.unitInflight[row]!)],
+      ["tidegate_unit_limit", this.#byUnit((row) => live.load.limit[row]!)],
+      ["tidegate_unit_pending", this.#byUnit((row) => live.load.pending[row]!)],
+      ["tidegate_limit_gateways", [["", fleetLimits.gateways]]],
+      [
+        "tidegate_limit_store_up",
+        fleetLimits.leasing === undefined ? [] : [["", fleetLimits.leasing ? 1 : 0]],
+      ],
+      ["tidegate_client_connections", [["", live.connections[0]!]]],
+    ]);
+  }
+
+  #byUnit(value: (row: number) => number): [string, number][] {
+    const { table, snapshot } = this.#parts.standing();
+    return table.units.map((u) => [`unit="${u.name}"`, value(snapshot.rows.units.get(u.name)!)]);
+  }
+
+  /** A unit is healthy while each of its services has a usable stable endpoint there. */
+  #isUnitHealthy(unit: number): boolean {
+    const { live } = this.#parts;
+    for (const service of this.table.services) {
+      const stable = service.pools[unit]?.stable;
+      if (stable !== undefined && !stable.endpoints.some((e) => live.endpoints[e.id] === 0)) return false;
+    }
+    return true;
+  }
+}
