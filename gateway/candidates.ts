@@ -122,6 +122,14 @@ export class Candidates {
     return nextCandidate(this.#core.live, candidates, version, candidate + 1) !== -1;
   }
 
+  /** Whether an endpoint other than this one may serve the request and has not just failed. */
+  isSoundElsewhere(failing: Endpoint): boolean {
+    const { live } = this.#core;
+    const sound = (endpoint: Endpoint): boolean =>
+      endpoint !== failing && live.endpoints[endpoint.id] === 0 && live.failures[endpoint.id] === 0;
+    return this.#decision.candidates.some((pools) => pools.stable.endpoints.some(sound));
+  }
+
   /**
    * An endpoint failed: the next one is another of its unit, then one of the next unit.
    *

@@ -7,8 +7,10 @@ import type { UnitLoad } from "./unit-load.ts";
 const ENOUGH = 20;
 const SHORTEST = 50;
 const LONGEST = 1_000;
-/** A unit that has as much as it may and answered nothing for so long (ms) is not busy, it hangs. */
-const STALLED = 500;
+/** A unit that has as much as it may and answered nothing for so many times its work, in bounds (ms), hangs. */
+const STALLED = 10;
+const SOONEST_STALLED = 50;
+const LATEST_STALLED = 1_000;
 
 interface Watched {
   readonly limit: ConcurrencyLimit;
@@ -77,7 +79,8 @@ export class Concurrency {
     if (load.answers[row] !== watched.seen || load.pending[row]! < watched.limit.limit)
       watched.answeredAt = now;
     watched.seen = load.answers[row]!;
-    Atomics.store(load.stalled, row, now - watched.answeredAt >= STALLED ? 1 : 0);
+    const silence = Math.min(LATEST_STALLED, Math.max(SOONEST_STALLED, (STALLED * load.work[row]!) / 1000));
+    Atomics.store(load.stalled, row, now - watched.answeredAt >= silence ? 1 : 0);
     if (elapsed < SHORTEST || (answers < ENOUGH && elapsed < LONGEST)) return;
     const latency = (load.latency[row]! - watched.latency) >>> 0;
     const baseline = (load.baseline[row]! - watched.baseline) >>> 0;

@@ -254,7 +254,8 @@ export class Exchange
   }
 
   #mayRetry(cause: RetryCause, attempt: Attempt): boolean {
-    if (this.core.clock.now() >= this.latest || !mayRetry(this, cause, attempt.sent)) return false;
+    if (this.core.clock.now() >= this.latest || !mayRetry(this, attempt.endpoint, cause, attempt.sent))
+      return false;
     this.retried = true;
     return true;
   }

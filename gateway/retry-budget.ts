@@ -1,25 +1,28 @@
 /**
  * Bounds retries to a share of live traffic, so that a failing unit is not answered with a storm.
  *
- * Over the last ten seconds, retries may be at most `share` of the requests plus a floor of ten a second, which lets
- * a quiet route retry at all. Source: Finagle's RetryBudget (20 %, 10/s, 10 s) and "The Site Reliability Workbook",
- * chapter 22; Envoy's is 20 % of active requests with a floor of 3.
+ * Over the last ten seconds, retries may be at most `share` of the requests, or one a second, which lets a quiet route
+ * retry at all. So the units' load is at most 1 + share times what was offered, whatever fails. Source: Finagle's
+ * RetryBudget (20 %, 10 s) and "The Site Reliability Workbook", chapter 22.
  *
- * A request that timed out is bounded otherwise, by what its retry occupies: retries under way may be at most `share` of
- * the requests under way, or three (Envoy's budget). A unit that hangs makes all of its traffic time out at once, long
- * after it came; counted by number alone, most of it could not move.
+ * A retry that adds to nobody's load is bounded more loosely: a connection was refused, so that no server saw the
+ * request, or the attempt timed out at one unit and another is well. Such may be ten a second besides, or as many at once
+ * as occupy `share` of the requests under way, or three (Envoy's budget): a unit that hangs makes all of its traffic time
+ * out at once, long after it came, and counted by number alone most of it could not move.
  *
- * A budget belongs to a route in one thread: each thread sees its own share of the traffic, and the floor is divided.
+ * A budget belongs to a route in one thread: each thread sees its own share of the traffic, and the floors are divided.
  */
 import type { Clock } from "../model/clock.ts";
 
 const SECONDS = 10;
-const FLOOR_PER_SECOND = 10;
+const FLOOR_PER_SECOND = 1;
+const LOOSE_FLOOR_PER_SECOND = 10;
 const ACTIVE_FLOOR = 3;
 
 export class RetryBudget {
   readonly #clock: Clock;
   readonly #floor: number;
+  readonly #looseFloor: number;
   readonly #requests = new Uint32Array(SECONDS);
   readonly #retries = new Uint32Array(SECONDS);
   #second: number;
@@ -32,6 +35,7 @@ export class RetryBudget {
   constructor(clock: Clock, threads: number) {
     this.#clock = clock;
     this.#floor = Math.max(1, Math.ceil((FLOOR_PER_SECOND * SECONDS) / threads));
+    this.#looseFloor = Math.max(1, Math.ceil((LOOSE_FLOOR_PER_SECOND * SECONDS) / threads));
     this.#second = Math.floor(clock.now() / 1000);
   }
 
@@ -53,13 +57,14 @@ export class RetryBudget {
    * Takes one retry from the budget; false when it is spent.
    *
    * @param share the route's own, 0 to 1
-   * @param slow the attempt timed out, rather than failing at once
+   * @param loose the retry adds to nobody's load: refused, or timed out while another unit is well
    * @param again the request has taken a retry before
    */
-  take(share: number, slow: boolean, again: boolean): boolean {
+  take(share: number, loose: boolean, again: boolean): boolean {
     this.#advance(this.#clock.now());
-    const byNumber = this.#retrySum < this.#floor + share * this.#requestSum;
-    const byRoom = slow && (again || this.#activeRetries < Math.max(ACTIVE_FLOOR, share * this.#active));
+    const byShare = share * this.#requestSum;
+    const byNumber = this.#retrySum < (loose ? this.#looseFloor + byShare : Math.max(this.#floor, byShare));
+    const byRoom = loose && (again || this.#activeRetries < Math.max(ACTIVE_FLOOR, share * this.#active));
     if (!byNumber && !byRoom) return false;
     if (!again) this.#activeRetries++;
     this.#retries[this.#second % SECONDS]!++;

@@ -1,6 +1,8 @@
 /** Whether a request that failed before its answer began may be tried again. */
 import { type Decision, isSafe } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
+import type { Endpoint } from "../model/table.ts";
+import type { Candidates } from "./candidates.ts";
 import type { Core } from "./core.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
@@ -15,18 +17,20 @@ export interface Failed {
   readonly attempts: number;
   /** A retry was taken from the budget before. */
   readonly retried: boolean;
+  readonly candidates: Candidates;
   /** The body, if there is one, can be sent again whole. */
   readonly replayable: boolean;
 }
 
 /** Takes one retry from the route's budget when it says yes. @param sent a server may have seen the request */
-export function mayRetry(failed: Failed, cause: RetryCause, sent: boolean): boolean {
+export function mayRetry(failed: Failed, failing: Endpoint, cause: RetryCause, sent: boolean): boolean {
   const { core, decision } = failed;
   const { retry } = decision.route.spec;
   if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
   // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.
   if (sent && !isSafe(failed.identity.method) && !retry.unsafe) return false;
-  if (failed.budget.take(retry.budget, cause === "timeout", failed.retried)) return true;
+  const loose = cause === "refused" || (cause === "timeout" && failed.candidates.isSoundElsewhere(failing));
+  if (failed.budget.take(retry.budget, loose, failed.retried)) return true;
   core.metrics.count("tidegate_retry_budget_exhausted_total", `route="${decision.route.name}"`);
   return false;
 }

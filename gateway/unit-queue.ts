@@ -17,7 +17,17 @@ const LATE = 8;
 interface Line {
   readonly waiters: WaitingLine<Queued>;
   unit: CompiledUnit;
+  /** The unit's answers when they last changed, and when that was. */
+  answers: number;
+  answeredAt: number;
+  /** When all were last asked whether they may go elsewhere. */
+  triedAt: number;
 }
+
+/** A unit that answered nothing for so long (ms) may hang: that is no reason to shed those who wait for it. */
+const SILENT = 30;
+/** How often (ms) those who wait for a unit that hangs are asked whether they may go elsewhere. */
+const TRY_EVERY = 20;
 
 export class UnitQueues {
   readonly #live: LiveState;
@@ -45,7 +55,8 @@ export class UnitQueues {
     let line = this.#lines.get(row);
     if (line === undefined) {
       if (unit.spec.queue.size === 0) return false;
-      line = { waiters: new WaitingLine(), unit };
+      const answers = this.#live.load.answers[row]!;
+      line = { waiters: new WaitingLine(), unit, answers, answeredAt: this.#clock.now(), triedAt: 0 };
       if (this.#lines.size === 0) {
         this.onWaiting();
         this.#lookedAt = this.#clock.now();
@@ -87,8 +98,12 @@ export class UnitQueues {
     this.#lookedAt = now;
     if (late > LATE) this.#graceUntil = now + late;
     // Nothing is known of the unit's work yet, or it was this thread that kept them waiting: only the bound counts.
-    const patient = work === 0 || now < this.#graceUntil;
+    const patient = work === 0 || now < this.#graceUntil || this.#isSilent(row, line, now);
     line.waiters.expire(now, patient ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
+    if (this.#live.load.stalled[row] === 1 && now - line.triedAt >= TRY_EVERY) {
+      line.triedAt = now;
+      this.#tryAll(row, line, now);
+    }
     while (line.waiters.length > 0) {
       // A place is for the most urgent of all threads; theirs looks for it within a millisecond.
       const { mostUrgent } = line.waiters;
@@ -101,6 +116,28 @@ export class UnitQueues {
       break;
     }
     this.#forget(row, line);
+  }
+
+  /** The unit hangs: whoever may go elsewhere does, not only the first in the line. */
+  #tryAll(row: number, line: Line, now: number): void {
+    const stay: Queued[] = [];
+    for (let waiter = line.waiters.next(now); waiter !== undefined; waiter = line.waiters.next(now)) {
+      this.#count(row, waiter, -1);
+      if (!waiter.onPlace()) stay.push(waiter);
+    }
+    for (const waiter of stay.reverse()) {
+      line.waiters.rejoin(waiter);
+      this.#count(row, waiter, 1);
+    }
+  }
+
+  #isSilent(row: number, line: Line, now: number): boolean {
+    const answers = this.#live.load.answers[row]!;
+    if (answers !== line.answers) {
+      line.answers = answers;
+      line.answeredAt = now;
+    }
+    return now - line.answeredAt > SILENT;
   }
 
   #shed(row: number, waiter: Queued): void {

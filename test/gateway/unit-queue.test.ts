@@ -81,6 +81,7 @@ describe("the lines of a thread", () => {
     const look = (milliseconds: number): void => {
       for (let i = 0; i < milliseconds; i++) {
         clock.time++;
+        live.load.answers[1]!++; // it is busy, it does not hang
         queues.look();
       }
     };
@@ -92,6 +93,22 @@ describe("the lines of a thread", () => {
     assert.deepEqual(log, ["normal shed"]);
     look(500);
     assert.deepEqual(log, ["normal shed", "critical shed"]);
+  });
+
+  it("shed nobody for a unit that answers nothing, and let who may go elsewhere", () => {
+    const { clock, live, queues, log, waiter } = setUp();
+    live.load.work[1] = 1_000;
+    const write = waiter("write", 1, false);
+    queues.join(1, unit(9), write);
+    queues.join(1, unit(9), waiter("read", 2));
+    for (let i = 0; i < 100; i++) {
+      clock.time++;
+      queues.look();
+    }
+    assert.deepEqual(log, []);
+    live.load.stalled[1] = 1;
+    queues.look();
+    assert.deepEqual(log, ["read"]);
   });
 
   it("do not blame those who waited because this thread was held up", () => {
