@@ -51,6 +51,7 @@ const PROBE_ANSWERS = 40;
 const PROBE_TIME = 5_000;
 /** A probe takes some times as long as an answer, and must remain a small part of the time. */
 const PROBE_PAUSE = 20;
+const FIRST_PROBE_PAUSE = 5;
 /** At half the limit the unit does nearly as much: the limit was at least twice too high. */
 const AS_MUCH = 0.9;
 /** Milliseconds in which a correction of the baselines is forgotten, as they follow by themselves. */
@@ -88,6 +89,9 @@ export class ConcurrencyLimit {
   /** It was congested since it last had room for all. */
   #saturated = false;
   #everCongested = false;
+  #eased = false;
+  /** Since the limit holds requests back. */
+  #hasProbed = false;
   #recentPeak = 0;
   /** What the baselines are wrong by, as was found by trying. */
   #scale = 1;
@@ -134,6 +138,8 @@ export class ConcurrencyLimit {
     }
     // Few answers scatter: where everybody has room, a somewhat longer one means nothing.
     if (congestion > CONGESTED && peak > MIN && (held || plain)) {
+      // Where there was room a moment ago, what was needed then is known; how much too slow it is now is not.
+      if (!this.#saturated && this.#eased) this.#floor = Math.max(MIN, Math.ceil(this.limit / 3));
       this.#saturated = true;
       this.#everCongested = true;
       this.#exploring = Math.max(LEAST_EXPLORING, this.#exploring / 2);
@@ -141,8 +147,13 @@ export class ConcurrencyLimit {
     } else if (held) this.#raise(congestion, elapsed, latency / answers);
     else this.#ease(elapsed);
     this.#heldFor = held ? this.#heldFor + elapsed : 0;
-    if (!held) this.#probeAfter = FIRST_PROBE;
-    if (this.#heldFor >= Math.max(this.#probeAfter, (PROBE_PAUSE * latency) / answers)) this.#beginProbe();
+    if (!held) {
+      this.#probeAfter = FIRST_PROBE;
+      this.#hasProbed = false;
+    }
+    const answer = latency / answers;
+    const pause = (this.#hasProbed ? PROBE_PAUSE : FIRST_PROBE_PAUSE) * answer;
+    if (this.#heldFor >= Math.max(this.#probeAfter, pause)) this.#beginProbe();
   }
 
   /** Once in the time of an answer: what the last raise did is not to be seen before. */
@@ -157,6 +168,7 @@ export class ConcurrencyLimit {
 
   #ease(elapsed: number): void {
     this.#saturated = false;
+    this.#eased = true;
     this.#floor = MIN;
     this.#scale += (1 - this.#scale) * Math.min(1, elapsed / FOLLOWS);
     const ease = Math.ceil(Math.max(AT_EASE, ROOM * this.#recentPeak));
@@ -169,6 +181,7 @@ export class ConcurrencyLimit {
 
   /** Half the limit for a moment: does the unit do less, and how long do its answers take? */
   #beginProbe(): void {
+    this.#hasProbed = true;
     const before = this.limit;
     this.limit = Math.max(1, Math.ceil(before / 2));
     this.#probe = {

@@ -29,7 +29,9 @@ const INTERVAL = 2;
 const SHORTEST_INTERVAL = 50;
 const LONGEST_INTERVAL = 100;
 /** Nobody is shed for waiting less than this (ms). */
-const LEAST_PATIENCE = 10;
+const LEAST_PATIENCE = 6;
+/** For how many times the unit's own work waiting is worth it, by urgency, once the line stands. */
+const WORTH: readonly [number, number, number, number] = [Number.POSITIVE_INFINITY, 1, 0.5, 0.5];
 /** Users whose turns are remembered, and for how long (ms). */
 const MOST_USERS = 4_096;
 const MEMORY = 1_000;
@@ -99,13 +101,11 @@ export class WaitingLine<W extends Waiter> {
    * @param work milliseconds that the unit's answers take when nobody waits · @param longest the most that anybody waits
    */
   expire(now: number, work: number, longest: number, shed: (waiter: W) => void): void {
-    const patience = Math.min(
-      longest,
-      this.#isStanding(now, work) ? Math.max(LEAST_PATIENCE, work / 2) : longest,
-    );
+    const standing = this.#isStanding(now, work);
     for (let urgency = URGENCIES - 1; urgency >= 0; urgency--) {
       const line = this.#byUrgency[urgency]!;
-      const most = urgency === 0 ? longest : patience;
+      const patience = Math.max(LEAST_PATIENCE, work * WORTH[urgency as Urgency]);
+      const most = standing ? Math.min(longest, patience) : longest;
       while (line.length > 0 && now - line[0]!.joinedAt > most) {
         this.#length--;
         shed(line.shift()!);
