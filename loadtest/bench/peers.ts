@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { type Started, start, versionOf } from "./processes.ts";
+import { freePort, type Started, start, versionOf } from "./processes.ts";
+import { OURS, PROTECTED, UNPROTECTED } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 export const NODE = process.execPath;
@@ -23,6 +24,53 @@ const { version: proxyVersion } = createRequire(import.meta.url)("@fastify/http-
 };
 const ENVOY = join(ROOT, ".cache", "envoy", "envoy", "_bin", "envoy");
 
+/**
+ * Tidegate's protection: `none` of it; `usual` is what the normative example has, breakers and the adaptive limit that
+ * is on by default; `all` adds one limit of the gateway's own and one that the fleet shares through Redis.
+ */
+type Protection = "none" | "usual" | "all";
+
+function tidegate(name: string, protection: Protection): Peer {
+  return {
+    name,
+    version: () => ownVersion,
+    async start(dir, port, upstreams) {
+      writeConfig(dir, upstreams, protection);
+      const command = [
+        NODE,
+        join(ROOT, "cli", "tidegate.mjs"),
+        "gateway",
+        "--config",
+        dir,
+        "--host",
+        "127.0.0.1",
+      ];
+      const options = ["--port", `${port}`, "--admin-port", "0", "--threads", "1", "--access-log", "off"];
+      const ends = ["--lame-duck", "0s", "--grace", "1s"];
+      if (protection !== "all") return start(PROXY_CORE, [...command, ...options, ...ends], port);
+      const redisPort = await freePort();
+      const server = [
+        "redis-server",
+        "--port",
+        `${redisPort}`,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        dir,
+      ];
+      const redis = await start(LOAD_CORE, server, redisPort);
+      const shared = ["--redis", `redis://127.0.0.1:${redisPort}`];
+      const gateway = await start(PROXY_CORE, [...command, ...options, ...ends, ...shared], port);
+      const stop = async (): Promise<void> => {
+        await Promise.all([gateway.stop(), redis.stop()]);
+      };
+      return { ...gateway, stop };
+    },
+  };
+}
+
 export const PEERS: readonly Peer[] = [
   // Measured in this order: the two that a promise names stand beside Tidegate, so that the machine drifts least
   // between them.
@@ -37,37 +85,9 @@ export const PEERS: readonly Peer[] = [
       );
     },
   },
-  {
-    name: "tidegate",
-    version: () => ownVersion,
-    start(dir, port, upstreams) {
-      writeConfig(dir, upstreams);
-      const command = [
-        NODE,
-        join(ROOT, "cli", "tidegate.mjs"),
-        "gateway",
-        "--config",
-        dir,
-        "--host",
-        "127.0.0.1",
-      ];
-      const options = [
-        "--port",
-        `${port}`,
-        "--admin-port",
-        "0",
-        "--threads",
-        "1",
-        "--access-log",
-        "off",
-        "--lame-duck",
-        "0s",
-        "--grace",
-        "1s",
-      ];
-      return start(PROXY_CORE, [...command, ...options], port);
-    },
-  },
+  tidegate(OURS, "usual"),
+  tidegate(UNPROTECTED, "none"),
+  tidegate(PROTECTED, "all"),
   {
     name: "caddy",
     version: () => versionOf(["caddy", "version"]),
@@ -194,16 +214,18 @@ function startNginx(core: number, dir: string, port: number, http: string): Prom
   return start(core, ["nginx", "-c", file, "-p", home, "-e", "stderr"], port);
 }
 
-/** The normative example's routes with every policy on. */
-function writeConfig(dir: string, [hz, sh, sz]: readonly number[]): void {
+/** The normative example's routes with its policies. */
+function writeConfig(dir: string, [hz, sh, sz]: readonly number[], protection: Protection): void {
+  // Static capacities would refuse what the benchmark sends.
+  const unit = protection === "none" ? ", concurrency: fixed" : "";
   writeFileSync(
     join(dir, "fleet.yaml"),
     `fleet: bench
 regions: { hangzhou: {}, shanghai: {}, shenzhen: {} }
 units:
-  hz: { region: hangzhou, center: true, capacity: 20000rps }
-  sh: { region: shanghai, capacity: 20000rps, failover: [hz, sz] }
-  sz: { region: shenzhen, capacity: 10000rps, failover: [hz, sh] }
+  hz: { region: hangzhou, center: true${unit} }
+  sh: { region: shanghai, failover: [hz, sz]${unit} }
+  sz: { region: shenzhen, failover: [hz, sh]${unit} }
 placement:
   key: [ { header: x-user-id }, { cookie: uid }, { query: uid } ]
   slots: 1024
@@ -220,8 +242,16 @@ services:
   );
   const policies = `    timeout: { connect: 300ms, headers: 2s, idle: 10s, total: 15s }
     retry: { attempts: 2, on: [refused, reset, timeout, 502, 503, 504], budget: 20% }
-    breaker: { errors: 50%, volume: 20, window: 10s, open: 5s }
-`;
+${protection === "none" ? "" : "    breaker: { errors: 50%, volume: 20, window: 10s, open: 5s }\n"}${
+  protection === "all" ? "    limits: [ per-client, of-the-fleet ]\n" : ""
+}`;
+  const limits =
+    protection === "all"
+      ? `limits:
+  per-client: { rate: 1000000/s, by: [client], scope: gateway }
+  of-the-fleet: { rate: 1000000/s, by: [route, unit], scope: fleet }
+`
+      : "";
   writeFileSync(
     join(dir, "routes.yaml"),
     `routes:
@@ -236,7 +266,7 @@ ${policies}  - name: cart
     scope: sharded
     failover: reads
     priority: high
-${policies}`,
+${policies}${limits}`,
   );
 }
 

@@ -15,6 +15,11 @@ export interface Missing {
 }
 
 export const OURS = "tidegate";
+export const UNPROTECTED = "tidegate-unprotected";
+export const PROTECTED = "tidegate-protected";
+
+/** Limits, breakers and the adaptive limit together may cost this much more than none of them. */
+const MOST_PROTECTION = 1.15;
 
 /** Promised for the small GET, on the route of any unit and on the sharded one. */
 const PROMISED_CASES = ["small GET", "small GET, sharded"];
@@ -56,7 +61,7 @@ export function report(
         Math.round(median(runs.map((m) => m.perSecond))),
         median(runs.map((m) => m.p50)).toFixed(2),
         median(runs.map((m) => m.p99)).toFixed(2),
-        peer === OURS ? "" : (ratio(rows, peer)?.toFixed(2) ?? ""),
+        peer === OURS ? "" : (ratio(rows, OURS, peer)?.toFixed(2) ?? ""),
         errors === 0 ? "0" : `${errors} ERRORS`,
       ]);
     }
@@ -79,14 +84,22 @@ export function report(
     for (const [what, many] of groups(measured).filter(([name]) => PROMISED_CASES.includes(name))) {
       const found = ratio(
         measured.filter((m) => m.case === what && m.connections === many),
+        OURS,
         peer,
       );
-      const verdict =
-        found === undefined ? "not measured" : `${found.toFixed(2)} ${found <= most ? "PASS" : "MISSED"}`;
-      out.push(`CPU ≤ ${most} × ${peer}, ${what}, ${many} connections: ${verdict}`);
+      out.push(`CPU ≤ ${most} × ${peer}, ${what}, ${many} connections: ${verdict(found, most)}`);
     }
   }
+  for (const [what, many] of groups(measured)) {
+    const rows = measured.filter((m) => m.case === what && m.connections === many);
+    const found = verdict(ratio(rows, PROTECTED, UNPROTECTED), MOST_PROTECTION);
+    out.push(`all protection ≤ ${MOST_PROTECTION} × none, ${what}, ${many} connections: ${found}`);
+  }
   return out.join("\n");
+}
+
+function verdict(found: number | undefined, most: number): string {
+  return found === undefined ? "not measured" : `${found.toFixed(2)} ${found <= most ? "PASS" : "MISSED"}`;
 }
 
 function groups(measured: readonly Measured[]): [string, number][] {
@@ -95,11 +108,11 @@ function groups(measured: readonly Measured[]): [string, number][] {
   return [...seen.values()];
 }
 
-/** Median over the rounds of our CPU ÷ the peer's in the same round. */
-function ratio(rows: readonly Measured[], peer: string): number | undefined {
+/** Median over the rounds of one's CPU ÷ the other's in the same round. */
+function ratio(rows: readonly Measured[], one: string, other: string): number | undefined {
   const ratios: number[] = [];
-  for (const theirs of rows.filter((m) => m.peer === peer)) {
-    const ours = rows.find((m) => m.peer === OURS && m.round === theirs.round);
+  for (const theirs of rows.filter((m) => m.peer === other)) {
+    const ours = rows.find((m) => m.peer === one && m.round === theirs.round);
     if (ours !== undefined) ratios.push(ours.cpuMicros / theirs.cpuMicros);
   }
   return ratios.length === 0 ? undefined : median(ratios);
