@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
 import type { Core } from "./core.ts";
+import { degrade } from "./degrade.ts";
 import type { Identity } from "./identify.ts";
 import type { Limited } from "./limiter.ts";
 import { answer } from "./refuse.ts";
@@ -26,7 +27,14 @@ export function admit(
   if (decision.refused) {
     const { route, cause } = decision;
     const type = TYPES[cause];
-    const status = answer(core, request, response, type, detailOf(decision, identity), route?.spec.fallback);
+    const status = answer(
+      core,
+      request,
+      response,
+      type,
+      detailOf(decision, identity),
+      degrade(core, route, type, undefined),
+    );
     settleRefused(core, request, status, type, identity, route);
     return undefined;
   }

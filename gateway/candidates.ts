@@ -8,6 +8,9 @@ import type { CompiledUnit, Endpoint, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import type { Urgency } from "./waiting-line.ts";
 
+/** So many failures in a row are no accident. */
+const SEVERAL = 3;
+
 export class Candidates {
   /** The unit that was found last. */
   unit: CompiledUnit | undefined = undefined;
@@ -120,6 +123,15 @@ export class Candidates {
     const { candidates, version } = this.#decision;
     if (candidate + 1 >= candidates.length || !this.#core.picker.isPoolCold(pool)) return false;
     return nextCandidate(this.#core.live, candidates, version, candidate + 1) !== -1;
+  }
+
+  /** Whether any endpoint that may serve the request has not just failed several times in a row. */
+  isAnySound(): boolean {
+    const { live } = this.#core;
+    const sound = ({ id }: Endpoint): boolean => live.endpoints[id] === 0 && live.failures[id]! < SEVERAL;
+    return this.#decision.candidates.some(
+      ({ stable, canary }) => stable.endpoints.some(sound) || (canary?.endpoints.some(sound) ?? false),
+    );
   }
 
   /** Whether an endpoint other than this one may serve the request and has not just failed. */

@@ -20,6 +20,7 @@ import { Picker } from "./pick.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { Limiter, type OnNewKey } from "./limiter.ts";
 import { Room } from "./room.ts";
+import { StaleCaches } from "./stale-caches.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
@@ -59,6 +60,7 @@ export class Core {
   readonly baselines = new Baselines();
   readonly queues: UnitQueues;
   readonly room: Room;
+  readonly stale: StaleCaches;
   readonly accessLog: AccessLog;
   readonly upstreams: Upstreams;
   readonly nursery: Nursery;
@@ -94,6 +96,7 @@ export class Core {
     const { live, clock, thread, threads } = options;
     this.breakers = new Breakers({ board: live.breakers, clock, thread, threads });
     this.room = new Room(options.live, options.clock);
+    this.stale = new StaleCaches(clock, threads);
     this.deadlines = new Deadlines(options.clock);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
@@ -122,6 +125,7 @@ export class Core {
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
     this.breakers.swap(snapshot.rows.breakers);
     this.baselines.swap(table.routes);
+    this.stale.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);

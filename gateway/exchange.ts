@@ -9,6 +9,7 @@ import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Decision } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
 import type { Endpoint } from "../model/table.ts";
+import { degrade } from "./degrade.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
 import { Candidates } from "./candidates.ts";
@@ -24,6 +25,8 @@ import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { settle } from "./settle.ts";
+import { staleQuestion } from "./stale-entry.ts";
+import type { Recorder } from "./stale-recorder.ts";
 import { openTunnel } from "./tunnel.ts";
 import { Turn, type TurnHolder } from "./turn.ts";
 
@@ -55,7 +58,9 @@ export class Exchange
   #lastDetail = "";
   #turn: Turn | undefined;
   readonly #answer: AnswerStream;
+  readonly #body: RequestBody | undefined;
   #settled = false;
+  #recorder: Recorder | undefined;
 
   constructor(question: Question) {
     const { core, decision, identity, request, response } = question;
@@ -68,6 +73,7 @@ export class Exchange
     this.candidates = new Candidates(core, decision, identity.head.priority);
     this.budget = core.budget(decision.route);
     this.#answer = new AnswerStream(request, response);
+    this.#body = question.body;
   }
 
   get #timeout() {
@@ -75,16 +81,13 @@ export class Exchange
   }
 
   get replayable(): boolean {
-    return this.#body === undefined || this.#body.replayable;
-  }
-
-  get #body(): RequestBody | undefined {
-    return this.question.body;
+    return this.question.body?.replayable ?? true;
   }
 
   begin(): void {
     this.core.deadlines.add(this);
     own(this.question.response, this);
+    this.#recorder = this.core.stale.of(this.decision.route)?.record(staleQuestion(this.question));
     this.budget.begin(this.identity.startedAt);
     // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
     if (this.#body === undefined || this.identity.head.expectContinue) {
@@ -187,6 +190,7 @@ export class Exchange
       this.#malformed(attempt, (error as Error).message);
       return;
     }
+    if (this.#recorder?.head(status, headers) === false) this.#recorder = undefined;
     this.wait("stream", this.#timeout.idle);
     // Looked at on the next tick: a body of known length nearly always comes with its header.
     if (this.#answer.awaitsBody) this.deadline = 0;
@@ -195,6 +199,7 @@ export class Exchange
   onData(attempt: Attempt, chunk: Buffer): void {
     this.touch(this.#timeout.idle);
     this.core.nursery.streamed(chunk.length);
+    this.#recorder?.data(chunk);
     if (!this.#answer.data(chunk, this)) attempt.controller!.pause();
   }
 
@@ -208,6 +213,7 @@ export class Exchange
     attempt.finish(this.status >= 500 ? "failure" : "success");
     this.#attempt = undefined;
     this.#answer.end(trailers);
+    this.#recorder?.end();
     this.#closing();
   }
 
@@ -280,7 +286,8 @@ export class Exchange
     this.problem = type;
     this.#body?.abandon();
     const { request, response } = this.question;
-    this.status = answer(this.core, request, response, type, detail, this.decision.route.spec.fallback);
+    const degraded = degrade(this.core, this.decision.route, type, staleQuestion(this.question));
+    this.status = answer(this.core, request, response, type, detail, degraded);
     this.#closing();
   }
 
@@ -386,6 +393,7 @@ export class Exchange
   #settle(): void {
     if (this.#settled) return;
     this.#settled = true;
+    this.#recorder?.abandon();
     this.budget.end(this.retried);
     settle(this);
   }

@@ -47,6 +47,10 @@ const HELP: Readonly<Record<string, Help>> = {
     text: "Requests that a unit may have at work; 0 is the static bound.",
   },
   tidegate_unit_pending: { type: "gauge", text: "Requests that units are at work for." },
+  tidegate_fallbacks_total: {
+    type: "counter",
+    text: "Requests that a route's fallback answered: static, redirect or stale.",
+  },
   tidegate_limited_total: { type: "counter", text: "Requests that a limit refused." },
   tidegate_limit_dry_run_total: {
     type: "counter",

@@ -1,21 +1,9 @@
 /** Writes an answer of the gateway's own. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
-import type { Fallback } from "../model/route.ts";
 import type { Core } from "./core.ts";
+import type { Degraded } from "./degrade.ts";
 import { linger } from "./linger.ts";
 import { problemBody, type RefusalType, refusalKind } from "./refusal.ts";
-
-/** Failures of the way to a unit, for which a route's fallback stands in. The client's own mistakes are not among them. */
-const RESCUED: ReadonlySet<RefusalType> = new Set([
-  "no-pool",
-  "no-healthy-unit",
-  "breaker",
-  "shed",
-  "upstream-refused",
-  "upstream-reset",
-  "upstream-malformed",
-  "upstream-timeout",
-]);
 
 /** A request body larger than this is not read to its end for the sake of keeping the connection. */
 const MOST_DRAINED = 65_536;
@@ -30,35 +18,41 @@ export interface Particulars {
   readonly members: Readonly<Record<string, string>>;
 }
 
-/** @returns the status that was sent. */
+function problem(type: RefusalType, detail: string | undefined, more: Particulars | undefined): Degraded {
+  const kind = refusalKind(type);
+  const body = problemBody(type, detail, more?.members);
+  const length = `${Buffer.byteLength(body)}`;
+  const fields = [
+    "content-type",
+    "application/problem+json",
+    "content-length",
+    length,
+    "cache-control",
+    "no-store",
+  ];
+  const retryAfter = more?.retryAfter ?? kind.retryAfter;
+  if (retryAfter !== undefined) fields.push("retry-after", `${retryAfter}`);
+  if (more !== undefined) fields.push(...more.fields);
+  return { status: kind.status, fields, body };
+}
+
+/** @param degraded what stands in for the problem · @returns the status that was sent */
 export function answer(
   core: Core,
   request: IncomingMessage,
   response: ServerResponse,
   type: RefusalType,
   detail: string | undefined,
-  fallback?: Fallback | undefined,
+  degraded?: Degraded | undefined,
   more?: Particulars,
 ): number {
-  const kind = refusalKind(type);
-  const rescued = fallback !== undefined && RESCUED.has(type);
-  const status = rescued ? fallback.status : kind.status;
-  const body = rescued ? fallback.body : problemBody(type, detail, more?.members);
-  const fields: string[] = [
-    "content-type",
-    rescued ? fallback.contentType : "application/problem+json",
-    "content-length",
-    `${Buffer.byteLength(body)}`,
-    "cache-control",
-    "no-store",
-  ];
-  const retryAfter = more?.retryAfter ?? kind.retryAfter;
-  if (!rescued && retryAfter !== undefined) fields.push("retry-after", `${retryAfter}`);
-  if (!rescued && more !== undefined) fields.push(...more.fields);
-  if (rescued) fields.push("x-tidegate-fallback", type);
+  const { status, body, fields } = degraded ?? problem(type, detail, more);
   if (request.httpVersionMajor === 2) {
-    const object: Record<string, string> = {};
-    for (let i = 0; i < fields.length; i += 2) object[fields[i]!] = fields[i + 1]!;
+    const object: Record<string, string | string[]> = {};
+    for (let i = 0; i < fields.length; i += 2) {
+      const known = object[fields[i]!];
+      object[fields[i]!] = known === undefined ? fields[i + 1]! : [known, fields[i + 1]!].flat();
+    }
     response.writeHead(status, object);
   } else {
     // Framing that is in doubt, or a long body that nobody will read: the connection ends with this answer.
@@ -70,7 +64,7 @@ export function answer(
       type === "ambiguous-header"
     ) {
       if (!request.complete) linger(core.deadlines, response.socket);
-      fields.push("connection", "close");
+      response.shouldKeepAlive = false;
     }
     // Never the reason of a unit's answer that could not be written.
     response.writeHead(status, STATUS_CODES[status] ?? "", fields as never);

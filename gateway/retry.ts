@@ -24,13 +24,19 @@ export interface Failed {
 
 /** Takes one retry from the route's budget when it says yes. @param sent a server may have seen the request */
 export function mayRetry(failed: Failed, failing: Endpoint, cause: RetryCause, sent: boolean): boolean {
-  const { core, decision } = failed;
+  const { decision } = failed;
   const { retry } = decision.route.spec;
   if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
   // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.
   if (sent && !isSafe(failed.identity.method) && !retry.unsafe) return false;
+  // Where everybody fails, a retry is one more failure and as much load: the retries of better times are not spent on it.
+  if (cause !== "refused" && !failed.candidates.isAnySound()) return exhausted(failed);
   const loose = cause === "refused" || (cause === "timeout" && failed.candidates.isSoundElsewhere(failing));
   if (failed.budget.take(retry.budget, loose, failed.retried)) return true;
+  return exhausted(failed);
+}
+
+function exhausted({ core, decision }: Failed): false {
   core.metrics.count("tidegate_retry_budget_exhausted_total", `route="${decision.route.name}"`);
   return false;
 }

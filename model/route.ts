@@ -68,11 +68,27 @@ export interface BreakerPolicy {
   readonly open: number;
 }
 
+/** What the gateway answers when the way to a unit failed: the last good answer, else an answer of its own. */
 export interface Fallback {
+  /** False: there is only `stale`, and the four fields below say nothing. */
+  readonly hasAnswer: boolean;
   readonly status: number;
   readonly contentType: string;
-  /** The body, read from the file when the configuration was loaded. */
+  /** The body, read from the file when the configuration was loaded; empty for a status or a redirect alone. */
   readonly body: string;
+  /** Where the client is sent: an absolute URL of http or https, or an absolute path. */
+  readonly location: string | undefined;
+  readonly stale: StalePolicy | undefined;
+}
+
+/** The last good answers that a route keeps. */
+export interface StalePolicy {
+  /** Oldest answer that is given, in milliseconds since the unit made it. */
+  readonly for: number;
+  /** Bytes that one gateway keeps for the route, all threads together. */
+  readonly size: number;
+  /** Bytes of the largest body that is kept. */
+  readonly largest: number;
 }
 
 export interface Route {

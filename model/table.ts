@@ -68,7 +68,10 @@ export interface CompiledRoute {
   /** Copies of what every decision reads of the specification: one cold object less per request. */
   readonly scope: Route["scope"];
   readonly failover: Route["failover"];
-  /** The key is looked for even where the route does not place by it: a limit counts by it. */
+  /**
+   * The key is looked for even where the route does not place by it: a limit counts by it, or a stored answer must not
+   * reach another user.
+   */
   readonly readsKey: boolean;
 }
 
@@ -161,7 +164,9 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
       key: spec.key ?? fleet.placement.key,
       scope: spec.scope,
       failover: spec.failover,
-      readsKey: config.limits.some((l) => l.by.includes("user") && spec.limits.includes(l.name)),
+      readsKey:
+        spec.fallback?.stale !== undefined ||
+        config.limits.some((l) => l.by.includes("user") && spec.limits.includes(l.name)),
     }),
   );
 

@@ -62,7 +62,7 @@ export function readRoutes(file: File, context: FleetContext | undefined, files:
       timeout: readTimeouts(given.timeout),
       retry: readRetry(given.retry),
       breaker: readBreaker(given.breaker),
-      fallback: given.fallback === undefined ? undefined : readFallback(file, given.fallback, files),
+      fallback: given.fallback === undefined ? undefined : readFallback(file, given.fallback, files, match),
       limits: [...new Set(given.limits ?? [])],
       cost: given.cost ?? 1,
       maxBody: given.maxBody ?? 0,

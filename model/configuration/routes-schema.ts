@@ -98,11 +98,48 @@ const BreakerSchema = field.map("a breaker", "Stops asking a unit that keeps fai
   open: optional(field.duration("How long it stays open before a trial. Default 5s.", { min: 10 })),
 });
 
+/** `//host` and `/\host` are other hosts to a browser; what is not ASCII must be percent-encoded. */
+const REDIRECT = /^(https?:\/\/(?![/?#])|\/(?![/\\]))[\x21-\x5b\x5d-\x7e]*$/;
+
+/** Ages are counted in seconds. */
+const STALE_FOR = { min: 1000, max: 24 * field.HOUR };
+
+const StaleSchema = field.map("a stale fallback", "The last good answers that the route keeps.", {
+  for: field.duration("Oldest answer that is given.", STALE_FOR),
+  size: optional(
+    field.size("Memory for the route's answers in each gateway. Default 16MiB.", {
+      min: 2 ** 16,
+      max: 2 ** 30,
+    }),
+  ),
+  largest: optional(field.size("Largest body that is kept. Default 1MiB.", { min: 1, max: 2 ** 26 })),
+});
+
 const FallbackSchema = field.map(
   "a fallback",
   "The answer when the route is degraded or no unit can serve.",
   {
-    status: optional(field.integer("Default 200.", { min: 200, max: 599 })),
+    status: optional(
+      field.integer("Default 200, with `redirect` 302. Alone: an answer without a body.", {
+        min: 200,
+        max: 599,
+      }),
+    ),
+    redirect: optional(
+      field.text("Where the client is sent: a URL, or a path of this host.", {
+        pattern: REDIRECT,
+        expected: "a URL such as https://example.com/busy, or a path such as /busy",
+        code: "invalid-redirect",
+        most: 2048,
+      }),
+    ),
+    stale: optional(
+      field.either(
+        "The last good answer, when there is one; it may be so old.",
+        "a duration such as 10m, or a map such as { for: 10m, size: 16MiB }",
+        [field.duration("Oldest answer that is given.", STALE_FOR), StaleSchema],
+      ),
+    ),
     file: optional(field.text("File with the body, beside this one.")),
     body: optional(field.text("The body.", { numbers: true, most: 1_048_576 })),
     contentType: optional(

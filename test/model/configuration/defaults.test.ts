@@ -179,9 +179,12 @@ describe("defaults", () => {
     assert.deepEqual(route("timeout: { total: none }").timeout.total, 0);
     assert.deepEqual(route("timeout: { total: 0s }").timeout.total, 0);
     assert.deepEqual(route("fallback: { body: gone }").fallback, {
+      hasAnswer: true,
       status: 200,
       contentType: "text/plain; charset=utf-8",
       body: "gone",
+      location: undefined,
+      stale: undefined,
     });
     const health = (text: string) =>
       valid({ "fleet.yaml": FLEET.replace("    pools:", `    health: ${text}\n    pools:`) }).fleet
@@ -280,9 +283,12 @@ describe("values", () => {
       [9000, 9000],
     );
     assert.deepEqual(config!.routes[1]!.fallback, {
+      hasAnswer: true,
       status: 503,
       contentType: "application/json",
       body: "{}",
+      location: undefined,
+      stale: undefined,
     });
   });
 

@@ -265,7 +265,7 @@ const CASES: readonly [string, Files, readonly string[]][] = [
     field("retry: { on: [502, 418, refuse] }"),
     ["routes.yaml:6:24: unknown-word", "routes.yaml:6:29: unknown-word"],
   ],
-  ["a fallback of nothing", field("fallback: { status: 200 }"), ["routes.yaml:6:15: fallback-body"]],
+  ["a fallback of nothing", field("fallback: {}"), ["routes.yaml:6:15: fallback-body"]],
   [
     "a fallback of two",
     field("fallback: { body: x, file: x.txt }"),

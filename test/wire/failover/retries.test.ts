@@ -9,7 +9,7 @@ import { startUnits, urls } from "./units.ts";
 /** Ten a second over ten seconds (gateway/retry-budget.ts). */
 const FLOOR = 100;
 
-test("upstreams that always reset see no storm: attempts ≤ requests × (1 + share) + floor", async (t) => {
+test("upstreams that always reset see no storm: once that is plain, each request is tried once", async (t) => {
   const units = await startUnits(t, { hz: 2, sh: 1 });
   const gateway = await startGateway(t, {
     "fleet.yaml": fleet(urls(units), { health: "none", outlier: "none" }),
@@ -27,9 +27,10 @@ test("upstreams that always reset see no storm: attempts ≤ requests × (1 + sh
   }
   let attempts = 0;
   for (const unit of all) attempts += (await unit.report()).total;
-  const most = Math.ceil(load.sent * 1.2 + FLOOR);
+  // A few failures in a row at every endpoint make it plain; well below the 1.2 that the budget would allow.
+  const most = load.sent + 30;
   assert.ok(attempts <= most, `${attempts} attempts for ${load.sent} requests; at most ${most}`);
-  assert.ok(attempts >= load.sent * 1.1 + FLOOR * 0.9, `${attempts} attempts: the budget is used`);
+  assert.ok(attempts > load.sent, `${attempts} attempts: the first ones were tried again`);
   assert.equal(await gateway.metric("tidegate_attempts_total"), attempts);
   const refused = await gateway.metric("tidegate_retry_budget_exhausted_total", 'route="hall"');
   assert.ok(refused > load.sent * 0.5, `${refused} retries were forbidden`);
