@@ -123,7 +123,10 @@ test("a breaker is kept over swaps while service, unit and policy stay", async (
 function twoThreads(t: TestContext): [UnitBreaker, UnitBreaker] {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   const [one, two] = contexts().map((context) => new UnitBreaker(POLICY, 3, context));
-  t.after(() => [one!, two!].forEach((breaker) => breaker.shutdown()));
+  t.after(() => {
+    one!.shutdown();
+    two!.shutdown();
+  });
   return [one!, two!];
 }
 

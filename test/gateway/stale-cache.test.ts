@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Asked, type Fields, POLICY, question, setUp } from "./stale-support.ts";
+import { type Asked, type Fields, KIB, POLICY, question, setUp } from "./stale-support.ts";
 
 describe("the last good answer", () => {
   it("is found as it was, with its length and its age, without what belongs to a hop", () => {

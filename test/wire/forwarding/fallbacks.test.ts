@@ -113,22 +113,16 @@ test("never what is private: by Cache-Control, Set-Cookie, Authorization, Cookie
   await unit.stop();
   for (const [path, headers] of cases) {
     for (const asked of [headers, {}]) {
-      assert.equal(
-        (await get(gateway, path, asked)).headers.get("x-tidegate-fallback"),
-        "upstream-refused",
-        path,
-      );
+      const answer = await get(gateway, path, asked);
+      assert.notEqual(answer.headers.get("x-tidegate-fallback"), "stale", path);
+      assert.equal(await answer.text(), "away", path);
     }
   }
   const same = await get(gateway, "/hall/7?vary=accept-language", { "accept-language": "zh" });
   assert.equal(same.headers.get("x-tidegate-fallback"), "stale");
   const other = await get(gateway, "/hall/7?vary=accept-language", { "accept-language": "en" });
-  assert.deepEqual(
-    [other.headers.get("x-tidegate-fallback"), await other.text()],
-    ["upstream-refused", "away"],
-  );
+  assert.equal(await other.text(), "away");
 });
-
 test("a reload forgets no stored answer", async (t) => {
   const { gateway, unit } = await start(t, "{ stale: 10m }");
   assert.equal(await (await get(gateway, "/hall/a")).text(), "nobody 1");
