@@ -10,6 +10,8 @@ import { Leases } from "./leases.ts";
 import { FleetStanding, type LimitMemory } from "./limit-memory.ts";
 
 const LOOK_EVERY = 25;
+/** A gateway that starts has so long (ms) to reach Redis before it says that it cannot. */
+const CONNECTING = 1_000;
 
 export interface FleetLimitsOptions {
   /** `redis://…`; undefined: there is none, and fleet limits are each gateway's own. */
@@ -31,6 +33,8 @@ export class FleetLimits {
   #timer: NodeJS.Timeout | undefined;
   #used = false;
   #saidDown = false;
+  #hasLeased = false;
+  readonly #startedAt: number;
   #lastError = "";
   /** Commands sent, and those that failed. */
   commands = 0;
@@ -39,6 +43,7 @@ export class FleetLimits {
   constructor(options: FleetLimitsOptions) {
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#startedAt = options.clock.now();
     this.#leases = new Leases(options.clock.now());
     this.#gateway = Array.from({ length: 4 }, () =>
       Math.floor(options.random.next() * 2 ** 32).toString(36),
@@ -130,6 +135,7 @@ export class FleetLimits {
         standing.gateways = this.#leases.gateways;
         if (standing.leasing) return;
         standing.leasing = true;
+        this.#hasLeased = true;
         if (this.#saidDown)
           this.#log.info({ gateways: this.#leases.gateways }, "fleet limits: Redis answers again");
         this.#saidDown = false;
@@ -145,7 +151,9 @@ export class FleetLimits {
     const standing = this.#standing!;
     this.#leases.failed(this.#clock.now());
     standing.leasing = false;
-    if (this.#saidDown) return;
+    // The first connection takes a moment; shares count until it stands, and that is nothing to report.
+    const now = this.#clock.now();
+    if (this.#saidDown || (!this.#hasLeased && now - this.#startedAt < CONNECTING)) return;
     this.#saidDown = true;
     const { gateways } = this.#leases;
     this.#log.warn(

@@ -48,7 +48,8 @@ export function answer(
 ): number {
   const { status, body, fields } = degraded ?? problem(type, detail, more);
   if (request.httpVersionMajor === 2) {
-    const object: Record<string, string | string[]> = {};
+    // No prototype: a stored answer may have a field of any name.
+    const object: Record<string, string | string[]> = Object.create(null) as never;
     for (let i = 0; i < fields.length; i += 2) {
       const known = object[fields[i]!];
       object[fields[i]!] = known === undefined ? fields[i + 1]! : [known, fields[i + 1]!].flat();
