@@ -107,7 +107,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     core.inflight.endWork(row);
     if (says) {
       const now = core.clock.now();
-      const took = now - this.#workingSince;
+      // Late on the way out, and late to hear of the answer.
+      const took = Math.max(0, now - this.#workingSince - 2 * core.lag.milliseconds);
       const { load } = core.live;
       load.answered(row, took, this.#baseline.sample(took, now, this.#among, load.calm[row] === 1));
     }

@@ -14,6 +14,7 @@ import { Baselines } from "./baselines.ts";
 import { Breakers } from "./breaker.ts";
 import { Deadlines } from "./deadlines.ts";
 import { InflightCounter, type LiveState } from "./live-state.ts";
+import { LoopLag } from "./loop-lag.ts";
 import { ThreadMetrics } from "./metrics.ts";
 import { TrustedNetworks } from "./peer.ts";
 import { Picker } from "./pick.ts";
@@ -60,6 +61,7 @@ export class Core {
   readonly baselines = new Baselines();
   readonly queues: UnitQueues;
   readonly room: Room;
+  readonly lag: LoopLag;
   readonly stale: StaleCaches;
   readonly accessLog: AccessLog;
   readonly upstreams: Upstreams;
@@ -92,7 +94,8 @@ export class Core {
     this.#onError = options.onError;
     this.#onNewKey = options.onNewKey;
     this.inflight = new InflightCounter(options.live, options.thread);
-    this.queues = new UnitQueues(options.live, this.inflight.ownWaiting, options.clock);
+    this.lag = new LoopLag(options.clock.now());
+    this.queues = new UnitQueues(options.live, this.inflight.ownWaiting, options.clock, this.lag);
     const { live, clock, thread, threads } = options;
     this.breakers = new Breakers({ board: live.breakers, clock, thread, threads });
     this.room = new Room(options.live, options.clock);

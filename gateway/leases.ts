@@ -15,6 +15,8 @@ import type { LeaseTable } from "./lease-table.ts";
 const REQUESTS_PER_COMMAND = 500;
 const SHORTEST = 100;
 const LONGEST = 500;
+/** Where the store granted less than was wanted, it is asked again sooner. */
+const STARVED = 200;
 /** A lease that runs low is renewed before its turn, but not within this (ms). */
 const SOONEST = 50;
 /** A lease holds so many times the use until the next command. */
@@ -79,6 +81,8 @@ export class Leases {
   #failedAt = Number.NEGATIVE_INFINITY;
   /** Requests per millisecond over all keys. */
   #requests = 0;
+  /** Milliseconds that the next command may wait at most. */
+  #longest = LONGEST;
   #underWay = false;
 
   constructor(now: number) {
@@ -135,10 +139,14 @@ export class Leases {
     this.#lookedAt = now;
     let low = false;
     let used = 0;
+    let longest = LONGEST;
     for (const key of this.#keys.values()) {
-      used += this.#lookAt(key, elapsed, now);
+      const taken = this.#lookAt(key, elapsed, now);
+      used += taken;
+      if (taken > 0) longest = Math.min(longest, horizonOf(key.limit.spec), key.starved ? STARVED : LONGEST);
       if (!key.starved && this.#isLow(key)) low = true;
     }
+    this.#longest = longest;
     this.#requests += (used / elapsed - this.#requests) * Math.min(1, elapsed / 250);
     if (this.#underWay || now - this.#failedAt < RETRY_AFTER) return undefined;
     const since = now - this.#askedAt;
@@ -149,7 +157,7 @@ export class Leases {
   }
 
   get #interval(): number {
-    return Math.min(LONGEST, Math.max(SHORTEST, REQUESTS_PER_COMMAND / Math.max(this.#requests, 1e-9)));
+    return Math.max(SHORTEST, Math.min(this.#longest, REQUESTS_PER_COMMAND / Math.max(this.#requests, 1e-9)));
   }
 
   /** @returns requests, more or less: a request may cost several tokens */
@@ -194,7 +202,10 @@ export class Leases {
       const { spec, table } = key.limit;
       const balance = table.balance(key.row);
       const debt = Math.max(0, -balance);
-      const target = Math.min(spec.burst, Math.ceil(key.use * this.#interval * AHEAD));
+      const target = Math.min(
+        spec.burst,
+        Math.ceil(key.use * Math.min(this.#interval, horizonOf(spec)) * AHEAD),
+      );
       const spare = Math.max(0, balance) - target;
       // Small surpluses stay: giving them back and asking again would be a command each.
       const want = spare <= 0 ? -spare : spare > Math.max(2, target) ? -spare : 0;
@@ -269,6 +280,11 @@ export class Leases {
     this.#underWay = false;
     this.#failedAt = now;
   }
+}
+
+/** Milliseconds that leases may reach ahead: together they must leave something in the bucket. */
+function horizonOf({ rate, burst }: Limit): number {
+  return (burst / rate) * 400;
 }
 
 function idOf(limit: LeasedLimit, row: number): string {

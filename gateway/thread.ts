@@ -10,6 +10,7 @@ import { Nursery, nurseryCollector } from "../host/nursery.ts";
 import { AccessLog, type AccessRecord } from "./access-log.ts";
 import { Core } from "./core.ts";
 import { TICK } from "./deadlines.ts";
+import { LAG_TICK } from "./loop-lag.ts";
 import { liveState } from "./live-state.ts";
 import type { FromThread, ThreadStart, ToThread } from "./messages.ts";
 import { buildServer, type TlsOptions } from "./server.ts";
@@ -53,6 +54,7 @@ setInterval(() => {
   core.deadlines.look((error) => core.onError(error));
 }, TICK);
 core.queues.onWaiting = () => setTimeout(lookAtQueues, QUEUE_TICK);
+setInterval(() => core.lag.tick(core.clock.now()), LAG_TICK);
 setInterval(() => accessLog.flush(), LOG_EVERY);
 setInterval(() => handOver(), METRICS_EVERY);
 

@@ -2,6 +2,7 @@
 import type { Clock } from "../model/clock.ts";
 import type { CompiledUnit } from "../model/table.ts";
 import type { LiveState } from "./live-state.ts";
+import type { LoopLag } from "./loop-lag.ts";
 import { URGENCIES, type Urgency, type Waiter, WaitingLine } from "./waiting-line.ts";
 
 export interface Queued extends Waiter {
@@ -11,7 +12,7 @@ export interface Queued extends Waiter {
   onShed(): void;
 }
 
-/** Lines are looked at every millisecond or two; later than this (ms) the thread was held up. */
+/** This thread is so late (ms) itself that it does not know who waited for a unit. */
 const LATE = 8;
 
 interface Line {
@@ -33,17 +34,17 @@ export class UnitQueues {
   readonly #live: LiveState;
   readonly #own: Int32Array;
   readonly #clock: Clock;
+  readonly #lag: LoopLag;
   readonly #lines = new Map<number, Line>();
-  #lookedAt = 0;
-  #graceUntil = 0;
   /** Called when the first one begins to wait: somebody must call `look` every few milliseconds. */
   onWaiting: () => void = () => {};
 
   /** @param own this thread's part of what waits, for when it dies */
-  constructor(live: LiveState, own: Int32Array, clock: Clock) {
+  constructor(live: LiveState, own: Int32Array, clock: Clock, lag: LoopLag) {
     this.#live = live;
     this.#own = own;
     this.#clock = clock;
+    this.#lag = lag;
   }
 
   get isEmpty(): boolean {
@@ -57,10 +58,7 @@ export class UnitQueues {
       if (unit.spec.queue.size === 0) return false;
       const answers = this.#live.load.answers[row]!;
       line = { waiters: new WaitingLine(), unit, answers, answeredAt: this.#clock.now(), triedAt: 0 };
-      if (this.#lines.size === 0) {
-        this.onWaiting();
-        this.#lookedAt = this.#clock.now();
-      }
+      if (this.#lines.size === 0) this.onWaiting();
       this.#lines.set(row, line);
     }
     line.unit = unit;
@@ -94,11 +92,8 @@ export class UnitQueues {
     const now = this.#clock.now();
     const work = this.#live.load.work[row]! / 1000;
     const { wait } = line.unit.spec.queue;
-    const late = now - this.#lookedAt;
-    this.#lookedAt = now;
-    if (late > LATE) this.#graceUntil = now + late;
     // Nothing is known of the unit's work yet, or it was this thread that kept them waiting: only the bound counts.
-    const patient = work === 0 || now < this.#graceUntil || this.#isSilent(row, line, now);
+    const patient = work === 0 || this.#lag.milliseconds > LATE || this.#isSilent(row, line, now);
     line.waiters.expire(now, patient ? wait * 2 : work, wait, (waiter) => this.#shed(row, waiter));
     if (this.#live.load.stalled[row] === 1 && now - line.triedAt >= TRY_EVERY) {
       line.triedAt = now;

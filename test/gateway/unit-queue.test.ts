@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { liveState, InflightCounter } from "../../gateway/live-state.ts";
 import { type Queued, UnitQueues } from "../../gateway/unit-queue.ts";
+import { LoopLag } from "../../gateway/loop-lag.ts";
 import type { Urgency } from "../../gateway/waiting-line.ts";
 import { HandClock, tableWith } from "./support.ts";
 
@@ -13,7 +14,8 @@ const unit = (size: number, wait = 500) => {
 function setUp() {
   const clock = new HandClock();
   const live = liveState(1);
-  const queues = new UnitQueues(live, new InflightCounter(live, 0).ownWaiting, clock);
+  const lag = new LoopLag(clock.now());
+  const queues = new UnitQueues(live, new InflightCounter(live, 0).ownWaiting, clock, lag);
   const log: string[] = [];
   const waiter = (name: string, urgency: Urgency = 2, takes = true): Queued => ({
     urgency,
@@ -25,7 +27,7 @@ function setUp() {
     },
     onShed: () => log.push(`${name} shed`),
   });
-  return { clock, live, queues, log, waiter };
+  return { clock, lag, live, queues, log, waiter };
 }
 
 describe("the lines of a thread", () => {
@@ -112,11 +114,12 @@ describe("the lines of a thread", () => {
   });
 
   it("do not blame those who waited because this thread was held up", () => {
-    const { clock, live, queues, log, waiter } = setUp();
+    const { clock, lag, live, queues, log, waiter } = setUp();
     live.load.work[1] = 20_000;
     queues.join(1, unit(9), waiter("stubborn", 0, false));
     queues.join(1, unit(9), waiter("normal"));
     clock.time += 200;
+    lag.tick(clock.time);
     queues.look();
     assert.deepEqual(log, []);
   });
