@@ -31,6 +31,10 @@ export interface Window {
 }
 
 const MIN = 3;
+/** A gateway that has just started finds everything slow: not lower than this before it has tried. */
+const UNKNOWN = 16;
+/** What it needs is known after so much time with room for all (ms). */
+const ACQUAINTED = 2_000;
 /** A gateway that has just started knows nothing, and must not refuse what its predecessor served. */
 const START = 128;
 /** Without congestion there is room for bursts: at least so many, and so many times the most of late. */
@@ -62,7 +66,7 @@ const EASES = 2_000;
 const SMOOTHING = 40;
 
 /** Milliseconds that an answer may be late for no reason of the unit's: timers, the kernel, this process. */
-const SLACK = 2;
+const SLACK = 3;
 
 function congestionOf(latency: number, baseline: number, answers: number): number {
   return (latency - SLACK * answers) / baseline;
@@ -89,7 +93,8 @@ export class ConcurrencyLimit {
   /** It was congested since it last had room for all. */
   #saturated = false;
   #everCongested = false;
-  #eased = false;
+  /** Milliseconds in which there was room for all. */
+  #easedFor = 0;
   /** Since the limit holds requests back. */
   #hasProbed = false;
   #recentPeak = 0;
@@ -106,7 +111,11 @@ export class ConcurrencyLimit {
   #probeAfter = FIRST_PROBE;
   #probe: Probe | undefined;
   /** What the last probe found is not thrown over by less than another one. */
-  #floor = MIN;
+  #floor = UNKNOWN;
+
+  get #isAcquainted(): boolean {
+    return this.#easedFor > ACQUAINTED;
+  }
 
   /** Whether answers now take as long as they do when nobody waits, so that baselines may follow them. */
   get calm(): boolean {
@@ -131,7 +140,7 @@ export class ConcurrencyLimit {
     const plain = now > 2 * CONGESTED && this.#wasPlain;
     this.#wasPlain = now > 2 * CONGESTED;
     const congestion = plain ? now : congestionOf(this.#latency, this.#baseline * this.#scale, this.#answers);
-    const work = (baseline * this.#scale) / elapsed;
+    const work = (baseline * this.#scale + SLACK * answers) / elapsed;
     const held = full > 0;
     if (held || congestion > CONGESTED) {
       this.#work = work > this.#work || !this.#saturated ? work : this.#work + (work - this.#work) * 0.2;
@@ -139,7 +148,7 @@ export class ConcurrencyLimit {
     // Few answers scatter: where everybody has room, a somewhat longer one means nothing.
     if (congestion > CONGESTED && peak > MIN && (held || plain)) {
       // Where there was room a moment ago, what was needed then is known; how much too slow it is now is not.
-      if (!this.#saturated && this.#eased) this.#floor = Math.max(MIN, Math.ceil(this.limit / 3));
+      if (!this.#saturated && this.#isAcquainted) this.#floor = Math.max(MIN, Math.ceil(this.limit / 3));
       this.#saturated = true;
       this.#everCongested = true;
       this.#exploring = Math.max(LEAST_EXPLORING, this.#exploring / 2);
@@ -168,8 +177,8 @@ export class ConcurrencyLimit {
 
   #ease(elapsed: number): void {
     this.#saturated = false;
-    this.#eased = true;
-    this.#floor = MIN;
+    this.#easedFor += elapsed;
+    if (this.#isAcquainted) this.#floor = MIN;
     this.#scale += (1 - this.#scale) * Math.min(1, elapsed / FOLLOWS);
     const ease = Math.ceil(Math.max(AT_EASE, ROOM * this.#recentPeak));
     this.limit = Math.max(ease, Math.floor(this.limit * Math.exp(-elapsed / EASES)));
@@ -227,6 +236,7 @@ export class ConcurrencyLimit {
       this.#floor = MIN;
       return;
     }
+    const before = this.#scale;
     const changed = Math.abs(scale / this.#scale - 1) > 0.25;
     // Few answers scatter: half of a small correction, all of a large one.
     if (changed)
@@ -234,6 +244,11 @@ export class ConcurrencyLimit {
     this.#work = probe.rate * this.#scale;
     this.limit = Math.max(MIN, changed ? Math.min(probe.before, this.#aim()) : probe.before);
     this.#floor = Math.max(MIN, Math.ceil(this.limit / 2));
+    if (changed && scale > before) {
+      // With half as many under way answers took as long: it was not for waiting that they took long. Up again, quickly.
+      this.limit = Math.ceil(probe.before * 1.5);
+      this.#floor = probe.before;
+    }
     this.#probeAfter = changed
       ? Math.max(FIRST_PROBE, this.#probeAfter / 2)
       : Math.min(RAREST_PROBE, Math.max(1_000, this.#probeAfter * 2));

@@ -182,7 +182,7 @@ async function startGateway(
     join(home, "fleet.yaml"),
     `fleet: limits
 regions: { r: {} }
-units: { hz: { region: r, center: true } }
+units: { hz: { region: r, center: true, concurrency: fixed } }
 services: { hall: { health: none, pools: { hz: { stable: [ "http://127.0.0.1:${upstreamPort}" ] } } } }
 `,
   );
