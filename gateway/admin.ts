@@ -1,5 +1,5 @@
 /** The admin port: health, metrics and explanations, for people and probes, apart from traffic. */
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { explain } from "../model/explain.ts";
 import { hostOf } from "../model/request-target.ts";
 import type { Health } from "../model/decide.ts";
@@ -19,7 +19,13 @@ export interface AdminView {
   status(): object;
   replaceThread(thread: number): boolean;
   limits(): object[];
+  bucket(limit: string, values: readonly string[], fill: boolean): Promise<object | undefined>;
   readonly breakers: BreakerControl;
+}
+
+interface Bucket {
+  readonly Params: { readonly limit: string };
+  readonly Querystring: { readonly by?: string | string[] };
 }
 
 export function buildAdmin(view: AdminView): FastifyInstance {
@@ -56,6 +62,21 @@ export function buildAdmin(view: AdminView): FastifyInstance {
   });
 
   admin.get("/limits", () => view.limits());
+  const bucketOf = async (request: FastifyRequest<Bucket>, reply: FastifyReply): Promise<unknown> => {
+    const { limit } = request.params;
+    const values = [request.query.by ?? []].flat();
+    try {
+      const bucket = await view.bucket(limit, values, request.method === "DELETE");
+      if (bucket !== undefined) return bucket;
+      return reply.code(404).send({ title: `${limit} is no fleet limit, or there is no Redis`, status: 404 });
+    } catch (error) {
+      return reply
+        .code(503)
+        .send({ title: `Redis did not answer: ${(error as Error).message}`, status: 503 });
+    }
+  };
+  admin.get<Bucket>("/limits/:limit", bucketOf);
+  admin.delete<Bucket>("/limits/:limit", bucketOf);
   admin.get("/breakers", () => view.breakers.list());
 
   // A page in a browser on this machine must not be able to change anything.

@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Clock, Random } from "../model/clock.ts";
 import type { Config } from "../model/config.ts";
+import type { Limit } from "../model/limit.ts";
 import { connectStore, LeaseStore } from "./lease-store.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { Leases } from "./leases.ts";
@@ -21,6 +22,21 @@ export interface FleetLimitsOptions {
   readonly log: Logger;
 }
 
+export interface Bucket {
+  readonly limit: string;
+  readonly burst: number;
+  /** Whole tokens. */
+  readonly remaining: number;
+  /** Milliseconds until there is one. */
+  readonly wait: number;
+}
+
+/** Neither a user's name nor an API key of 8 KiB belongs in Redis. @param key as text, or the values that make it */
+function digestOf(key: string | readonly string[]): string {
+  const text = typeof key === "string" ? key : JSON.stringify(key);
+  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+}
+
 export class FleetLimits {
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -28,6 +44,7 @@ export class FleetLimits {
   readonly #gateway: string;
   readonly #leases: Leases;
   #tables = new Map<string, LeaseTable>();
+  #specs: ReadonlyMap<string, Limit> = new Map();
   #standing: FleetStanding | undefined;
   #store: LeaseStore | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -69,6 +86,7 @@ export class FleetLimits {
       );
     }
     this.#tables = tables;
+    this.#specs = new Map(fleet.map((spec) => [spec.name, spec]));
     this.#leases.install(fleet.map((spec) => ({ spec, table: tables.get(spec.name)! })));
     this.#used = fleet.length > 0;
     if (this.#redis !== undefined) {
@@ -93,10 +111,36 @@ export class FleetLimits {
     if (this.#store === undefined) return;
     const now = this.#clock.now();
     for (const [limit, row, key] of keys) {
-      // A digest: neither a user's name nor an API key of 8 KiB belongs in Redis.
-      const digest = createHash("sha256").update(key).digest("base64url").slice(0, 22);
-      this.#leases.seen(limit, row, this.#store.nameOf(limit, digest), now);
+      this.#leases.seen(limit, row, this.#store.nameOf(limit, digestOf(key)), now);
     }
+  }
+
+  /**
+   * What is left of one bucket in the store: what gateways have leased of it is gone from there.
+   *
+   * @param values one for each of `by`, in its order
+   * @returns undefined when the limit is no fleet limit, or there is no store
+   * @throws when the store does not answer
+   */
+  async bucket(limit: string, values: readonly string[]): Promise<Bucket | undefined> {
+    const spec = this.#specs.get(limit);
+    if (spec === undefined || this.#store === undefined) return undefined;
+    const found = await this.#store.buckets(spec).get(digestOf(values));
+    return {
+      limit,
+      burst: spec.burst,
+      remaining: found?.remainingPoints ?? spec.burst,
+      wait: found?.msBeforeNext ?? 0,
+    };
+  }
+
+  /** Fills one bucket. @returns undefined as `bucket` · @throws when the store does not answer */
+  async fill(limit: string, values: readonly string[]): Promise<Bucket | undefined> {
+    const spec = this.#specs.get(limit);
+    if (spec === undefined || this.#store === undefined) return undefined;
+    await this.#store.buckets(spec).delete(digestOf(values));
+    this.#log.warn({ limit }, "an operator filled a bucket of a fleet limit");
+    return this.bucket(limit, values);
   }
 
   threadDied(): void {

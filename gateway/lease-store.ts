@@ -8,6 +8,7 @@
  */
 import { Redis } from "ioredis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
+import type { Limit } from "../model/limit.ts";
 
 /** A command that takes longer is taken for failed; whatever it granted is nobody's. */
 export const STORE_TIMEOUT = 50;
@@ -114,6 +115,11 @@ export class LeaseStore {
 
   get ready(): boolean {
     return this.#redis.status === "ready";
+  }
+
+  /** One limit's buckets, to look at or to fill. */
+  buckets({ name, rate, burst }: Limit): FleetBuckets {
+    return new FleetBuckets(this.#redis, `${this.#prefix}:limit:${name}`, rate, burst);
   }
 
   /** Where a bucket is kept. @param key a digest: what names a user stays out of Redis */

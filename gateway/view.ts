@@ -105,6 +105,11 @@ export class GatewayView implements AdminView {
     }));
   }
 
+  bucket(limit: string, values: readonly string[], fill: boolean): Promise<object | undefined> {
+    const { fleetLimits } = this.#parts;
+    return fill ? fleetLimits.fill(limit, values) : fleetLimits.bucket(limit, values);
+  }
+
   async metricsText(): Promise<string> {
     await this.#parts.threads.collect(500);
     return this.#parts.registry.text(this.#gauges());

@@ -154,3 +154,24 @@ test("a gateway that starts while Redis is away serves, by a share of one", asyn
   await stream.stop();
   noHarm([stream]);
 });
+
+test("an operator sees what is left of a bucket, and fills it", async (t) => {
+  const redis = await startRedis(t);
+  const [gateway] = await fleetOf(t, 1, redis);
+  const look = async (method = "GET") =>
+    (await (await gateway!.admin("/limits/a?by=hall&by=hz", { method })).json()) as { remaining: number };
+  assert.equal((await look()).remaining, RATE / 2);
+  const stream = new Stream(gateway!, 600);
+  await pause(1_500);
+  assert.ok((await look()).remaining < RATE / 4);
+  await stream.stop();
+  assert.equal((await look("DELETE")).remaining, RATE / 2);
+  assert.equal((await gateway!.admin("/limits/b?by=hall")).status, 404);
+  const browser = { method: "DELETE", headers: { origin: "http://evil" } };
+  assert.equal((await gateway!.admin("/limits/a?by=hall&by=hz", browser)).status, 403);
+  const listed = (await (await gateway!.admin("/limits")).json()) as { limit: string; leasing: boolean }[];
+  assert.deepEqual(
+    listed.map((l) => [l.limit, l.leasing]),
+    [["a", true]],
+  );
+});
