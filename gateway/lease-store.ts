@@ -31,6 +31,10 @@ export interface LeaseGrant {
   readonly granted: number;
   /** Milliseconds until the bucket has a token again; 0 when all was granted. */
   readonly wait: number;
+  /** Tokens that are left in the bucket. */
+  readonly remaining: number;
+  /** Milliseconds until the bucket is full. */
+  readonly full: number;
 }
 
 export interface LeaseReply {
@@ -42,7 +46,8 @@ export interface LeaseReply {
 /**
  * KEYS: the set of gateways, then the buckets. ARGV: this gateway's name or empty, how long one lives (µs), then for
  * each bucket µs per token, burst, debt, want. A bucket is the time (µs) at which it will be full, as in token-table.ts.
- * Replies with the number of gateways (−1: not asked), then granted and µs to wait for each bucket.
+ * Replies with the number of gateways (−1: not asked), then for each bucket
+ * tokens granted, µs to wait for one, tokens left, µs until it is full.
  */
 const LEASE = `
 local time = redis.call('TIME')
@@ -72,8 +77,10 @@ if #KEYS > 1 then
     elseif was[i] then
       redis.call('DEL', KEYS[i + 1])
     end
-    out[i * 2] = granted
-    out[i * 2 + 1] = granted < want and math.ceil(math.max(0, full + per - latest)) or 0
+    out[i * 4 - 2] = granted
+    out[i * 4 - 1] = granted < want and math.ceil(math.max(0, full + per - latest)) or 0
+    out[i * 4] = math.max(0, math.floor((latest - full) / per + 0.000001))
+    out[i * 4 + 1] = math.ceil(full - now)
   end
 end
 return out`;
@@ -139,7 +146,12 @@ export class LeaseStore {
     for (const { rate, burst, debt, want } of asks) args.push(1e6 / rate, burst, debt, want);
     const reply = await this.#redis.tidegateLease!(keys.length, ...keys, ...args);
     return {
-      grants: asks.map((_, i) => ({ granted: reply[1 + i * 2]!, wait: Math.ceil(reply[2 + i * 2]! / 1000) })),
+      grants: asks.map((_, i) => ({
+        granted: reply[1 + i * 4]!,
+        wait: Math.ceil(reply[2 + i * 4]! / 1000),
+        remaining: reply[3 + i * 4]!,
+        full: Math.ceil(reply[4 + i * 4]! / 1000),
+      })),
       gateways: present ? reply[0]! : undefined,
     };
   }

@@ -8,7 +8,7 @@
 
 const WAYS = 8;
 const FILL = 6;
-const FIELDS = 5;
+const FIELDS = 6;
 /** A balance below this belongs to a row that is being freed. */
 const CLOSED = -(2 ** 29);
 
@@ -39,6 +39,8 @@ export class LeaseTable {
   readonly #refused: Int32Array;
   /** 0: has credit. Otherwise milliseconds until the store will have a token again, at least 1. */
   readonly #starved: Int32Array;
+  /** How far below zero the row may go, and one more; 0 where the store was not asked yet. */
+  readonly #credits: Int32Array;
   readonly #sets: number;
   /** The last `row` was made by it: the main thread must hear of the key. */
   fresh = false;
@@ -53,6 +55,7 @@ export class LeaseTable {
     this.#used = field(2);
     this.#refused = field(3);
     this.#starved = field(4);
+    this.#credits = field(5);
   }
 
   /**
@@ -78,9 +81,11 @@ export class LeaseTable {
     }
   }
 
-  /** @param credit how far below zero a row may go that is not starved */
+  /** @param credit how far below zero a row may go of which the store has not been asked yet */
   take(row: number, cost: number, credit: number): (typeof LEASE)[keyof typeof LEASE] {
-    const least = Atomics.load(this.#starved, row) === 0 ? -Math.max(credit, cost) : 0;
+    const given = Atomics.load(this.#credits, row);
+    const may = Math.max(given === 0 ? credit : given - 1, cost);
+    const least = Atomics.load(this.#starved, row) === 0 ? -may : 0;
     for (;;) {
       const was = Atomics.load(this.#balances, row);
       if (was <= CLOSED) return LEASE.none;
@@ -123,10 +128,19 @@ export class LeaseTable {
     for (let row = 0; row < this.#tags.length; row++) if (Atomics.load(this.#tags, row) !== 0) yield row;
   }
 
-  /** @param wait 0 when all was granted that was asked for, else milliseconds until there is more */
-  add(row: number, tokens: number, wait: number): void {
+  /**
+   * @param wait 0 when all was granted that was asked for, else milliseconds until there is more
+   * @param credit how far below zero the row may go until the next lease
+   */
+  add(row: number, tokens: number, wait: number, credit: number): void {
+    Atomics.store(this.#credits, row, credit + 1);
     Atomics.add(this.#balances, row, tokens);
     Atomics.store(this.#starved, row, wait);
+  }
+
+  /** Takes back what is to be given back to the store. */
+  withdraw(row: number, tokens: number): void {
+    Atomics.sub(this.#balances, row, tokens);
   }
 
   /** Frees a row. @returns its balance, which is nobody's now */
@@ -135,6 +149,7 @@ export class LeaseTable {
     Atomics.store(this.#used, row, 0);
     Atomics.store(this.#refused, row, 0);
     Atomics.store(this.#starved, row, 0);
+    Atomics.store(this.#credits, row, 0);
     Atomics.store(this.#tags, row, 0);
     Atomics.store(this.#balances, row, 0);
     return left;

@@ -10,6 +10,7 @@
 import type { Limit } from "../model/limit.ts";
 import type { LeaseAsk, LeaseReply } from "./lease-store.ts";
 import type { LeaseTable } from "./lease-table.ts";
+import { leaseCredit } from "./limiter.ts";
 
 /** Requests between two commands, and the bounds of that (ms). */
 const REQUESTS_PER_COMMAND = 500;
@@ -21,7 +22,7 @@ const STARVED = 200;
 const SOONEST = 50;
 /** A lease holds so many times the use until the next command. */
 const AHEAD = 1.5;
-/** A key that nobody used for so long (ms) is let go, and its tokens given back. */
+/** A key that nobody used for so long (ms) gives its tokens back, and is let go once its bucket is full. */
 const IDLE = 2_000;
 /** Most keys in one command, so that Redis is not held for long. */
 const MOST_ASKS = 500;
@@ -45,6 +46,8 @@ class LeasedKey {
   use = 0;
   lastUsed: number;
   starved = false;
+  /** When its bucket is full again, if nobody uses it: until then it must not be forgotten here (ms). */
+  fullAt: number;
   /** It has never been asked for. */
   isNew = true;
 
@@ -53,6 +56,7 @@ class LeasedKey {
     this.row = row;
     this.name = name;
     this.lastUsed = now;
+    this.fullAt = now + (limit.spec.burst / limit.spec.rate) * 1000;
   }
 }
 
@@ -115,7 +119,8 @@ export class Leases {
       const limit = this.#limits.get(key.limit.spec.name)!;
       if (limit === key.limit) continue;
       const moved = new LeasedKey(limit, key.row, key.name, key.lastUsed);
-      Object.assign(moved, { used: key.used, refused: key.refused, use: key.use, isNew: false });
+      const { used, refused, use, fullAt } = key;
+      Object.assign(moved, { used, refused, use, fullAt, isNew: false });
       this.#keys.set(id, moved);
     }
   }
@@ -194,7 +199,8 @@ export class Leases {
     const keys: LeasedKey[] = [];
     for (const [id, key] of this.#keys) {
       if (asks.length >= MOST_ASKS) break;
-      if (now - key.lastUsed >= IDLE) {
+      const idle = now - key.lastUsed >= IDLE;
+      if (idle && now >= key.fullAt) {
         this.#keys.delete(id);
         this.#letGo(key);
         continue;
@@ -202,15 +208,14 @@ export class Leases {
       const { spec, table } = key.limit;
       const balance = table.balance(key.row);
       const debt = Math.max(0, -balance);
-      const target = Math.min(
-        spec.burst,
-        Math.ceil(key.use * Math.min(this.#interval, horizonOf(spec)) * AHEAD),
-      );
+      const target = idle
+        ? 0
+        : Math.min(spec.burst, Math.ceil(key.use * Math.min(this.#interval, horizonOf(spec)) * AHEAD));
       const spare = Math.max(0, balance) - target;
       // Small surpluses stay: giving them back and asking again would be a command each.
-      const want = spare <= 0 ? -spare : spare > Math.max(2, target) ? -spare : 0;
+      const want = spare <= 0 ? -spare : idle || spare > Math.max(2, target) ? -spare : 0;
       if (debt === 0 && want === 0 && !key.isNew) continue;
-      if (want < 0) table.add(key.row, want, 0);
+      if (want < 0) table.withdraw(key.row, -want);
       asks.push({ key: key.name, rate: spec.rate, burst: spec.burst, debt, want });
       keys.push(key);
     }
@@ -267,11 +272,14 @@ export class Leases {
     }
     plan.keys.forEach((key, i) => {
       const { debt, want } = plan.asks[i]!;
-      const { granted, wait } = reply.grants[i]!;
+      const { granted, wait, remaining, full } = reply.grants[i]!;
       key.isNew = false;
       if (this.#keys.get(idOf(key.limit, key.row)) !== key) return; // let go meanwhile
       key.starved = wait > 0 && granted < want;
-      key.limit.table.add(key.row, debt + granted, key.starved ? wait : 0);
+      key.fullAt = now + full;
+      // A sudden burst may take this gateway's part of what is left before anybody is asked.
+      const credit = Math.max(leaseCredit(key.limit.spec), Math.floor(remaining / this.#gateways));
+      key.limit.table.add(key.row, debt + granted, key.starved ? wait : 0, credit);
     });
   }
 

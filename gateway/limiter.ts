@@ -88,7 +88,8 @@ export class LiveLimit {
       const row = this.#leases.row(this.#set, this.#tag);
       if (row !== -1) {
         if (this.#leases.fresh) this.#onNewKey(this.spec.name, row, this.#text(decision, request));
-        const taken = this.#leases.take(row, cost, this.#credit);
+        const share = Math.floor(this.spec.burst / this.#standing.gateways);
+        const taken = this.#leases.take(row, cost, Math.max(this.#credit, share));
         if (taken === LEASE.taken) {
           this.#row = row;
           this.#taken = true;
@@ -191,7 +192,7 @@ export class LiveLimit {
   }
 }
 
-/** A tenth of a second of the rate: what a key may take before its first lease, and beyond one. */
+/** A tenth of a second of the rate: what a key may take beyond its lease. A new one may take its share of a bucket. */
 export function leaseCredit(limit: Limit): number {
   return Math.max(1, Math.min(limit.burst, Math.ceil(limit.rate * 0.1)));
 }

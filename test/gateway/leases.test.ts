@@ -39,7 +39,9 @@ class HandStore {
       this.#full.set(key, full);
       this.granted += granted + Math.min(want, 0);
       this.charged += debt;
-      return { granted, wait: granted < want ? Math.ceil(Math.max(0, full + per - latest)) : 0 };
+      const wait = granted < want ? Math.ceil(Math.max(0, full + per - latest)) : 0;
+      const remaining = Math.max(0, Math.floor((latest - full) / per + 1e-6));
+      return { granted, wait, remaining, full: Math.ceil(full - now) };
     });
     return { grants, gateways };
   }
@@ -65,7 +67,12 @@ class HandGateway {
   request(now: number): boolean {
     const row = this.table.row(1, 1);
     if (this.table.fresh) this.leases.seen(this.spec.name, row, "key", now);
-    const passes = this.table.take(row, 1, leaseCredit(this.spec)) === LEASE.taken;
+    const passes =
+      this.table.take(
+        row,
+        1,
+        Math.max(leaseCredit(this.spec), Math.floor(this.spec.burst / this.leases.gateways)),
+      ) === LEASE.taken;
     if (passes) this.admitted++;
     else this.refused++;
     return passes;

@@ -22,12 +22,16 @@ export class TestRedis {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  async start(): Promise<void> {
+  /** @param options further ones of redis-server, such as `--replicaof` */
+  async start(...options: string[]): Promise<void> {
     const args = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    this.#process = spawn("redis-server", [...args, "--dir", this.#dir], { stdio: "ignore" });
+    const child = spawn("redis-server", [...args, "--dir", this.#dir, ...options], { stdio: "ignore" });
+    child.on("error", () => {}); // not installed: it never accepts
+    this.#process = child;
     const end = performance.now() + 5_000;
     while (!(await accepts(this.port))) {
-      if (performance.now() > end) throw new Error("redis-server does not accept; is it installed?");
+      if (performance.now() > end || child.exitCode !== null)
+        throw new Error("redis-server does not accept; is it installed?");
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -52,6 +56,11 @@ export class TestRedis {
     }
   }
 
+  /** Every name that is kept now. */
+  async names(): Promise<string[]> {
+    return ((await this.command("KEYS", "*")) as string[]).sort();
+  }
+
   /** Leases that gateways asked for so far: commands that clients sent. */
   async leases(): Promise<number> {
     const stats = String(await this.command("INFO", "commandstats"));
@@ -72,10 +81,11 @@ export class TestRedis {
   }
 }
 
-export async function startRedis(t: TestContext): Promise<TestRedis> {
+/** @param options further ones of redis-server */
+export async function startRedis(t: TestContext, ...options: string[]): Promise<TestRedis> {
   const redis = new TestRedis(await freePort(), mkdtempSync(join(tmpdir(), "tidegate-redis-")));
   t.after(() => redis.close());
-  await redis.start();
+  await redis.start(...options);
   return redis;
 }
 
