@@ -1,28 +1,26 @@
 /**
  * Bounds retries to a share of live traffic, so that a failing unit is not answered with a storm.
  *
- * Over the last ten seconds, retries may be at most `share` of the requests, or one a second, which lets a quiet route
- * retry at all. So the units' load is at most 1 + share times what was offered, whatever fails. Source: Finagle's
- * RetryBudget (20 %, 10 s) and "The Site Reliability Workbook", chapter 22.
+ * Over the last ten seconds, retries may be at most `share` of the requests plus a floor of ten a second, which lets a
+ * quiet route retry at all. Source: Finagle's RetryBudget (20 %, 10/s, 10 s) and "The Site Reliability Workbook",
+ * chapter 22. Where every endpoint fails, retry.ts does not even ask.
  *
- * A retry that adds to nobody's load is bounded more loosely: a connection was refused, so that no server saw the
- * request, or the attempt timed out at one unit and another is well. Such may be ten a second besides, or as many at once
- * as occupy `share` of the requests under way, or three (Envoy's budget): a unit that hangs makes all of its traffic time
- * out at once, long after it came, and counted by number alone most of it could not move.
+ * A retry that adds to nobody's load is bounded by room besides: a connection was refused, so that no server saw the
+ * request, or the attempt timed out at one unit and another is well. As many may be under way as occupy `share` of the
+ * requests under way, or three (Envoy's budget): a unit that hangs makes all of its traffic time out at once, long after
+ * it came, and counted by number alone most of it could not move.
  *
- * A budget belongs to a route in one thread: each thread sees its own share of the traffic, and the floors are divided.
+ * A budget belongs to a route in one thread: each thread sees its own share of the traffic, and the floor is divided.
  */
 import type { Clock } from "../model/clock.ts";
 
 const SECONDS = 10;
-const FLOOR_PER_SECOND = 1;
-const LOOSE_FLOOR_PER_SECOND = 10;
+const FLOOR_PER_SECOND = 10;
 const ACTIVE_FLOOR = 3;
 
 export class RetryBudget {
   readonly #clock: Clock;
   readonly #floor: number;
-  readonly #looseFloor: number;
   readonly #requests = new Uint32Array(SECONDS);
   readonly #retries = new Uint32Array(SECONDS);
   #second: number;
@@ -35,7 +33,6 @@ export class RetryBudget {
   constructor(clock: Clock, threads: number) {
     this.#clock = clock;
     this.#floor = Math.max(1, Math.ceil((FLOOR_PER_SECOND * SECONDS) / threads));
-    this.#looseFloor = Math.max(1, Math.ceil((LOOSE_FLOOR_PER_SECOND * SECONDS) / threads));
     this.#second = Math.floor(clock.now() / 1000);
   }
 
@@ -62,8 +59,7 @@ export class RetryBudget {
    */
   take(share: number, loose: boolean, again: boolean): boolean {
     this.#advance(this.#clock.now());
-    const byShare = share * this.#requestSum;
-    const byNumber = this.#retrySum < (loose ? this.#looseFloor + byShare : Math.max(this.#floor, byShare));
+    const byNumber = this.#retrySum < this.#floor + share * this.#requestSum;
     const byRoom = loose && (again || this.#activeRetries < Math.max(ACTIVE_FLOOR, share * this.#active));
     if (!byNumber && !byRoom) return false;
     if (!again) this.#activeRetries++;

@@ -6,9 +6,6 @@ import { fleet, routes } from "./fleet.ts";
 import { byUnit, Load, pause, summary } from "./load.ts";
 import { startUnits, urls } from "./units.ts";
 
-/** Ten a second over ten seconds (gateway/retry-budget.ts). */
-const FLOOR = 100;
-
 test("upstreams that always reset see no storm: once that is plain, each request is tried once", async (t) => {
   const units = await startUnits(t, { hz: 2, sh: 1 });
   const gateway = await startGateway(t, {
@@ -52,8 +49,8 @@ test("two threads together keep the budget as well", async (t) => {
   await load.stop();
   let attempts = 0;
   for (const unit of units.hz) attempts += (await unit.report()).total;
-  // Each thread rounds its own part up.
-  assert.ok(attempts <= load.sent * 1.2 + FLOOR + 2, `${attempts} attempts for ${load.sent} requests`);
+  // Both endpoints fail: each thread finds that out for both.
+  assert.ok(attempts <= load.sent * 1.2, `${attempts} attempts for ${load.sent} requests`);
 });
 
 test("a breaker opens, requests skip to the next unit, and it closes after the recovery", async (t) => {
