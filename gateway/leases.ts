@@ -46,6 +46,8 @@ class LeasedKey {
   use = 0;
   lastUsed: number;
   starved = false;
+  /** When a slow bucket has its next token: then one request passes without asking first (ms). */
+  nextAt = Number.POSITIVE_INFINITY;
   /** When its bucket is full again, if nobody uses it: until then it must not be forgotten here (ms). */
   fullAt: number;
   /** It has never been asked for. */
@@ -178,6 +180,11 @@ export class Leases {
     // Up at once, down slowly: a lease that is too small refuses, one that is too large only waits.
     key.use += (rate - key.use) * (rate > key.use ? SMOOTHING : 1 - Math.exp(-elapsed / FORGET));
     if (asked > 0) key.lastUsed = now;
+    if (now >= key.nextAt) {
+      key.nextAt = Number.POSITIVE_INFINITY;
+      key.starved = false;
+      table.add(key.row, 0, 0, 0);
+    }
     return Math.max(0, asked);
   }
 
@@ -277,6 +284,7 @@ export class Leases {
       if (this.#keys.get(idOf(key.limit, key.row)) !== key) return; // let go meanwhile
       key.starved = wait > 0 && granted < want;
       key.fullAt = now + full;
+      key.nextAt = wait >= LONGEST ? now + wait : Number.POSITIVE_INFINITY;
       // A sudden burst may take this gateway's part of what is left before anybody is asked.
       const credit = Math.max(leaseCredit(key.limit.spec), Math.floor(remaining / this.#gateways));
       key.limit.table.add(key.row, debt + granted, key.starved ? wait : 0, credit);
