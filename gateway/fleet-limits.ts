@@ -90,7 +90,7 @@ export class FleetLimits {
     this.#leases.install(fleet.map((spec) => ({ spec, table: tables.get(spec.name)! })));
     this.#used = fleet.length > 0;
     if (this.#redis !== undefined) {
-      this.#store = new LeaseStore(this.#redis, config.fleet.name, this.#gateway);
+      this.#store = new LeaseStore(this.#redis, config.fleet.name, this.#gateway, this.#clock);
     } else if (this.#used) {
       const limits = fleet.map((l) => l.name);
       this.#log.warn({ limits }, "no --redis: fleet limits are each gateway's own, as if it were alone");

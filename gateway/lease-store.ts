@@ -8,12 +8,13 @@
  */
 import { Redis } from "ioredis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
+import type { Clock } from "../model/clock.ts";
 import type { Limit } from "../model/limit.ts";
 
 /** A command that takes longer is taken for failed; whatever it granted is nobody's. */
 export const STORE_TIMEOUT = 50;
 /** A gateway that was not heard of for so long (ms) no longer counts. */
-const GATEWAY_LIVES = 3_500;
+const GATEWAY_LIVES = 5_000;
 
 /** What is asked for one key. */
 export interface LeaseAsk {
@@ -29,7 +30,7 @@ export interface LeaseAsk {
 
 export interface LeaseGrant {
   readonly granted: number;
-  /** Milliseconds until the bucket has a token again; 0 when all was granted. */
+  /** Milliseconds until the bucket has a token again; 0 when it has one, and all was granted. */
   readonly wait: number;
   /** Tokens that are left in the bucket. */
   readonly remaining: number;
@@ -44,24 +45,31 @@ export interface LeaseReply {
 }
 
 /**
- * KEYS: the set of gateways, then the buckets. ARGV: this gateway's name or empty, how long one lives (µs), then for
- * each bucket µs per token, burst, debt, want. A bucket is the time (µs) at which it will be full, as in token-table.ts.
- * Replies with the number of gateways (−1: not asked), then for each bucket
+ * KEYS: the set of gateways, then the buckets. ARGV: this gateway's name or empty, how long one lives (µs), Redis' time
+ * (µs) or empty, then for each bucket µs per token, burst, debt, want. A bucket is the time (µs) at which it will be
+ * full, as in token-table.ts. Replies with the number of gateways (−1: not asked) and Redis' time, then for each bucket
  * tokens granted, µs to wait for one, tokens left, µs until it is full.
+ *
+ * What a script calls counts as a command of Redis, and costs it as much: so the time is asked for when a gateway says
+ * that it lives, and the dead are looked for when one is new.
  */
 const LEASE = `
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local out = { -1 }
+local now = tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+local out = { -1, now }
 if ARGV[1] ~= '' then
-  redis.call('ZADD', KEYS[1], now, ARGV[1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-  out[1] = redis.call('ZCARD', KEYS[1])
+  if redis.call('ZADD', KEYS[1], now, ARGV[1]) == 1 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+  end
+  out[1] = redis.call('ZCOUNT', KEYS[1], now - ARGV[2], '+inf')
 end
 if #KEYS > 1 then
   local was = redis.call('MGET', unpack(KEYS, 2))
   for i = 1, #KEYS - 1 do
-    local at = 3 + (i - 1) * 4
+    local at = 4 + (i - 1) * 4
     local per, burst = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
     local debt, want = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     local latest = now + burst * per
@@ -69,7 +77,7 @@ if #KEYS > 1 then
     if full < now then full = now end
     if want < 0 then full = math.max(now, full + want * per) end
     -- One more bucket of debt at most, so that no mistake of one gateway stops the fleet for long.
-    full = math.min(full + debt * per, latest + burst * per)
+    full = math.min(full + debt * per, latest + math.max(burst, 8) * per)
     local granted = math.max(0, math.min(want, math.floor((latest - full) / per + 0.000001)))
     full = full + granted * per
     if full > now then
@@ -77,10 +85,11 @@ if #KEYS > 1 then
     elseif was[i] then
       redis.call('DEL', KEYS[i + 1])
     end
-    out[i * 4 - 2] = granted
-    out[i * 4 - 1] = granted < want and math.ceil(math.max(0, full + per - latest)) or 0
-    out[i * 4] = math.max(0, math.floor((latest - full) / per + 0.000001))
-    out[i * 4 + 1] = math.ceil(full - now)
+    local left = math.max(0, math.floor((latest - full) / per + 0.000001))
+    out[i * 4 - 1] = granted
+    out[i * 4] = (granted < want or left == 0) and math.ceil(math.max(0, full + per - latest)) or 0
+    out[i * 4 + 1] = left
+    out[i * 4 + 2] = math.ceil(full - now)
   end
 end
 return out`;
@@ -111,10 +120,17 @@ export class LeaseStore {
   readonly #redis: Redis & { tidegateLease?: LeaseCommand };
   readonly #prefix: string;
   readonly #gateway: string;
+  readonly #clock: Clock;
+  /**
+   * Redis' time (µs) less this gateway's, as of the last time that Redis was asked for it. It is off by half a round trip
+   * at most, and so are the buckets, once: what was taken is in them whoever's time it was.
+   */
+  #ahead: number | undefined;
 
   /** @param fleet part of every key · @param gateway this gateway's own name, unlike any other's */
-  constructor(redis: Redis, fleet: string, gateway: string) {
+  constructor(redis: Redis, fleet: string, gateway: string, clock: Clock) {
     this.#redis = redis;
+    this.#clock = clock;
     // The braces keep all keys of a fleet in one slot of a Redis Cluster.
     this.#prefix = `tidegate:{${fleet}}`;
     this.#gateway = gateway;
@@ -142,15 +158,18 @@ export class LeaseStore {
    */
   async lease(asks: readonly LeaseAsk[], present: boolean): Promise<LeaseReply> {
     const keys = [`${this.#prefix}:gateways`, ...asks.map((a) => a.key)];
-    const args: (string | number)[] = [present ? this.#gateway : "", GATEWAY_LIVES * 1000];
+    const sent = this.#clock.now();
+    const time = present || this.#ahead === undefined ? "" : Math.round(sent * 1000 + this.#ahead);
+    const args: (string | number)[] = [present ? this.#gateway : "", GATEWAY_LIVES * 1000, time];
     for (const { rate, burst, debt, want } of asks) args.push(1e6 / rate, burst, debt, want);
     const reply = await this.#redis.tidegateLease!(keys.length, ...keys, ...args);
+    if (time === "") this.#ahead = reply[1]! - ((sent + this.#clock.now()) / 2) * 1000;
     return {
       grants: asks.map((_, i) => ({
-        granted: reply[1 + i * 4]!,
-        wait: Math.ceil(reply[2 + i * 4]! / 1000),
-        remaining: reply[3 + i * 4]!,
-        full: Math.ceil(reply[4 + i * 4]! / 1000),
+        granted: reply[2 + i * 4]!,
+        wait: Math.ceil(reply[3 + i * 4]! / 1000),
+        remaining: reply[4 + i * 4]!,
+        full: Math.ceil(reply[5 + i * 4]! / 1000),
       })),
       gateways: present ? reply[0]! : undefined,
     };

@@ -116,6 +116,10 @@ export class LeaseTable {
   balance(row: number): number {
     return Atomics.load(this.#balances, row);
   }
+  /** How far below zero it may go; 0 where the store was not asked yet, or has no more. */
+  credit(row: number): number {
+    return Atomics.load(this.#starved, row) === 0 ? Math.max(0, Atomics.load(this.#credits, row) - 1) : 0;
+  }
   used(row: number): number {
     return Atomics.load(this.#used, row);
   }
@@ -138,9 +142,9 @@ export class LeaseTable {
     Atomics.store(this.#starved, row, wait);
   }
 
-  /** Takes back what is to be given back to the store. */
-  withdraw(row: number, tokens: number): void {
-    Atomics.sub(this.#balances, row, tokens);
+  /** Below zero: takes back what is to be given back to the store. */
+  move(row: number, tokens: number): void {
+    Atomics.add(this.#balances, row, tokens);
   }
 
   /** Frees a row. @returns its balance, which is nobody's now */

@@ -12,26 +12,25 @@ import type { LeaseAsk, LeaseReply } from "./lease-store.ts";
 import type { LeaseTable } from "./lease-table.ts";
 import { leaseCredit } from "./limiter.ts";
 
-/** Requests between two commands, and the bounds of that (ms). */
-const REQUESTS_PER_COMMAND = 500;
+/** Between two commands (ms): where a bucket is small, leases are short. */
 const SHORTEST = 100;
 const LONGEST = 500;
-/** Where the store granted less than was wanted, it is asked again sooner. */
-const STARVED = 200;
-/** A lease that runs low is renewed before its turn, but not within this (ms). */
+/** A lease that runs low is renewed before its turn, but not within this (ms); what is owed waits a little longer. */
 const SOONEST = 50;
+const OWED = 150;
 /** A lease holds so many times the use until the next command. */
 const AHEAD = 1.5;
 /** A key that nobody used for so long (ms) gives its tokens back, and is let go once its bucket is full. */
 const IDLE = 2_000;
 /** Most keys in one command, so that Redis is not held for long. */
-const MOST_ASKS = 500;
+const MOST_ASKS = 1_000;
 /** Says that this gateway lives (ms). */
-const PRESENT_EVERY = 1_000;
+const PRESENT_EVERY = 1_500;
 /** After a failure the store is asked again after this (ms). */
 const RETRY_AFTER = 250;
-/** Weight of the latest look where the use grows. */
+/** Weight of the latest look where the use grows; of a few requests it is less, for they are no trend. */
 const SMOOTHING = 0.4;
+const TREND = 8;
 /** Where it shrinks, it is forgotten in about this time (ms). */
 const FORGET = 200;
 
@@ -45,7 +44,14 @@ class LeasedKey {
   /** Tokens per millisecond that are asked of it, the refused ones too. */
   use = 0;
   lastUsed: number;
+  askedAt = Number.NEGATIVE_INFINITY;
+  /** What its use was then. */
+  askedUse = 0;
+  /** Of a limit that is used up more is asked for after so long (ms): soon where the load has just come, then less often. */
+  patience = SHORTEST;
   starved = false;
+  /** Of a lease that is less than is used, what was not yet let out: evenly over time, not at once and then nothing. */
+  held = 0;
   /** When a slow bucket has its next token: then one request passes without asking first (ms). */
   nextAt = Number.POSITIVE_INFINITY;
   /** When its bucket is full again, if nobody uses it: until then it must not be forgotten here (ms). */
@@ -85,10 +91,8 @@ export class Leases {
   #askedAt = Number.NEGATIVE_INFINITY;
   #presentAt = Number.NEGATIVE_INFINITY;
   #failedAt = Number.NEGATIVE_INFINITY;
-  /** Requests per millisecond over all keys. */
-  #requests = 0;
-  /** Milliseconds that the next command may wait at most. */
-  #longest = LONGEST;
+  /** Milliseconds from one command to the next. */
+  #interval = LONGEST;
   #underWay = false;
 
   constructor(now: number) {
@@ -121,8 +125,8 @@ export class Leases {
       const limit = this.#limits.get(key.limit.spec.name)!;
       if (limit === key.limit) continue;
       const moved = new LeasedKey(limit, key.row, key.name, key.lastUsed);
-      const { used, refused, use, fullAt } = key;
-      Object.assign(moved, { used, refused, use, fullAt, isNew: false });
+      const { used, refused, use, held, fullAt } = key;
+      Object.assign(moved, { used, refused, use, held, fullAt, isNew: false });
       this.#keys.set(id, moved);
     }
   }
@@ -145,26 +149,24 @@ export class Leases {
     if (elapsed <= 0 || elapsed < this.#keys.size / 1000) return undefined;
     this.#lookedAt = now;
     let low = false;
+    let owed = false;
     let used = 0;
     let longest = LONGEST;
     for (const key of this.#keys.values()) {
       const taken = this.#lookAt(key, elapsed, now);
       used += taken;
-      if (taken > 0) longest = Math.min(longest, horizonOf(key.limit.spec), key.starved ? STARVED : LONGEST);
-      if (!key.starved && this.#isLow(key)) low = true;
+      if (taken > 0) longest = Math.min(longest, horizonOf(key.limit.spec));
+      if (this.#isLow(key, now)) low = true;
+      else if (this.#owes(key)) owed = true;
     }
-    this.#longest = longest;
-    this.#requests += (used / elapsed - this.#requests) * Math.min(1, elapsed / 250);
+    this.#interval = Math.max(SHORTEST, longest);
     if (this.#underWay || now - this.#failedAt < RETRY_AFTER) return undefined;
     const since = now - this.#askedAt;
     const present = now - this.#presentAt >= PRESENT_EVERY;
     const due = since >= this.#interval && (used > 0 || this.#returns.size > 0 || this.#hasNeed());
-    if (!due && !(low && since >= SOONEST) && !present) return undefined;
+    const early = (low && since >= SOONEST) || (owed && since >= OWED);
+    if (!due && !early && !present) return undefined;
     return this.#plan(now, present);
-  }
-
-  get #interval(): number {
-    return Math.max(SHORTEST, Math.min(this.#longest, REQUESTS_PER_COMMAND / Math.max(this.#requests, 1e-9)));
   }
 
   /** @returns requests, more or less: a request may cost several tokens */
@@ -178,20 +180,45 @@ export class Leases {
     key.refused = refused;
     const rate = Math.max(0, asked) / elapsed;
     // Up at once, down slowly: a lease that is too small refuses, one that is too large only waits.
-    key.use += (rate - key.use) * (rate > key.use ? SMOOTHING : 1 - Math.exp(-elapsed / FORGET));
+    const grows = SMOOTHING * Math.min(1, asked / TREND);
+    key.use += (rate - key.use) * (rate > key.use ? grows : 1 - Math.exp(-elapsed / FORGET));
     if (asked > 0) key.lastUsed = now;
     if (now >= key.nextAt) {
       key.nextAt = Number.POSITIVE_INFINITY;
       key.starved = false;
       table.add(key.row, 0, 0, 0);
     }
+    if (key.held > 0) {
+      const left = Math.max(elapsed, key.askedAt + key.patience - now);
+      const out = Math.min(key.held, Math.ceil((key.held * elapsed) / left));
+      key.held -= out;
+      table.move(key.row, out);
+    }
     return Math.max(0, asked);
   }
 
-  /** Less is left than is used until the next command would have come and gone. */
-  #isLow(key: LeasedKey): boolean {
-    const balance = key.limit.table.balance(key.row);
-    return balance < 0 || balance < key.use * SOONEST * 2;
+  /** Less is left, the credit with it, than is used until the next command would have come and gone. */
+  #isLow(key: LeasedKey, now: number): boolean {
+    if (key.starved) return this.#hasMoved(key) || (key.use > 0 && now - key.askedAt >= key.patience);
+    const { spec, table } = key.limit;
+    const credit = key.isNew ? this.#creditOf(spec, spec.burst) : table.credit(key.row);
+    return table.balance(key.row) + credit < key.use * SOONEST * 2;
+  }
+
+  /** The load came here, or went away, since the store was asked. */
+  #hasMoved(key: LeasedKey): boolean {
+    return key.use > 2 * key.askedUse || (key.held > 0 && key.use < key.askedUse / 2);
+  }
+
+  /** It took more on credit than others should not know of. */
+  #owes(key: LeasedKey): boolean {
+    const { table } = key.limit;
+    return key.isNew || table.balance(key.row) < -table.credit(key.row) / 2;
+  }
+
+  /** A sudden burst may take this gateway's part of what is left before anybody is asked. */
+  #creditOf(limit: Limit, remaining: number): number {
+    return Math.max(leaseCredit(limit), Math.floor(remaining / this.#gateways));
   }
 
   #hasNeed(): boolean {
@@ -213,16 +240,25 @@ export class Leases {
         continue;
       }
       const { spec, table } = key.limit;
-      const balance = table.balance(key.row);
+      const balance = table.balance(key.row) + key.held;
       const debt = Math.max(0, -balance);
       const target = idle
         ? 0
-        : Math.min(spec.burst, Math.ceil(key.use * Math.min(this.#interval, horizonOf(spec)) * AHEAD));
+        : Math.min(spec.burst, Math.floor(key.use * Math.min(this.#interval, horizonOf(spec)) * AHEAD));
       const spare = Math.max(0, balance) - target;
-      // Small surpluses stay: giving them back and asking again would be a command each.
-      const want = spare <= 0 ? -spare : idle || spare > Math.max(2, target) ? -spare : 0;
-      if (debt === 0 && want === 0 && !key.isNew) continue;
-      if (want < 0) table.withdraw(key.row, -want);
+      // Small differences stay: a command for each would be one for every few requests of a user.
+      const returns = idle ? spare > 0 : spare > Math.max(2, target);
+      const want = returns || spare < -target / 2 ? -spare : 0;
+      const isDue = now - key.askedAt >= LONGEST || this.#owes(key);
+      if (want === 0 && !(debt > 0 && isDue) && !key.isNew) continue;
+      key.patience =
+        key.starved && !this.#hasMoved(key) ? Math.min(this.#interval, key.patience * 2) : SHORTEST;
+      key.askedAt = now;
+      key.askedUse = key.use;
+      if (want < 0) {
+        table.move(key.row, key.held + want);
+        key.held = 0;
+      }
       asks.push({ key: key.name, rate: spec.rate, burst: spec.burst, debt, want });
       keys.push(key);
     }
@@ -262,7 +298,7 @@ export class Leases {
 
   #letGo(key: LeasedKey): void {
     const { spec, table } = key.limit;
-    const left = table.free(key.row);
+    const left = table.free(key.row) + key.held;
     if (left === 0) return;
     const before = this.#returns.get(key.name)?.tokens ?? 0;
     // What an attacker's many keys would give back need not all be remembered.
@@ -278,16 +314,19 @@ export class Leases {
       this.#presentAt = now;
     }
     plan.keys.forEach((key, i) => {
-      const { debt, want } = plan.asks[i]!;
+      const { debt } = plan.asks[i]!;
       const { granted, wait, remaining, full } = reply.grants[i]!;
       key.isNew = false;
       if (this.#keys.get(idOf(key.limit, key.row)) !== key) return; // let go meanwhile
-      key.starved = wait > 0 && granted < want;
+      const before = key.starved;
+      key.starved = wait > 0;
       key.fullAt = now + full;
       key.nextAt = wait >= LONGEST ? now + wait : Number.POSITIVE_INFINITY;
-      // A sudden burst may take this gateway's part of what is left before anybody is asked.
-      const credit = Math.max(leaseCredit(key.limit.spec), Math.floor(remaining / this.#gateways));
-      key.limit.table.add(key.row, debt + granted, key.starved ? wait : 0, credit);
+      const credit = this.#creditOf(key.limit.spec, remaining);
+      // The first lease that is too small is a burst's, and passes at once.
+      const out = key.starved && before ? 0 : key.held + granted;
+      key.held += granted - out;
+      key.limit.table.add(key.row, debt + out, key.starved ? wait : 0, credit);
     });
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from "../model/clock.ts";
 import type { Decision } from "../model/decide.ts";
 import type { GatewaySettings } from "../model/gateway-settings.ts";
 import { hashKey } from "../model/hash.ts";
-import { headerValue } from "../model/header-list.ts";
+import { soleValue } from "../model/header-list.ts";
 import type { Limit, LimitDimension } from "../model/limit.ts";
 import { keyFrom, CONTRADICTORY_KEY } from "../model/partition-key.ts";
 import type { CompiledRoute, Table } from "../model/table.ts";
@@ -154,14 +154,14 @@ export class LiveLimit {
     );
   }
 
-  /** Undefined where the request names none. */
+  /** Undefined where the request names none, or two: the unit might read the other one. */
   #valueOf(dimension: LimitDimension, decision: Decision, request: Identity): string | undefined {
     switch (dimension) {
       case "client": {
         const { apiKey } = this.#identity;
         return apiKey === undefined
           ? this.#address(request)
-          : headerValue(request.headers, apiKey) || undefined;
+          : soleValue(request.headers, apiKey) || undefined;
       }
       case "address":
         return this.#address(request);
@@ -174,7 +174,7 @@ export class LiveLimit {
       case "tenant":
         return this.#tenant(request);
       default:
-        return headerValue(request.headers, dimension.slice(7)) || undefined;
+        return soleValue(request.headers, dimension.slice(7)) || undefined;
     }
   }
 

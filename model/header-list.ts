@@ -19,6 +19,17 @@ export function headerValue(list: HeaderList, lower: string): string | undefined
   return undefined;
 }
 
+/** The value of a field on which all readers agree: undefined where it comes twice with different values. */
+export function soleValue(list: HeaderList, lower: string): string | undefined {
+  let sole: string | undefined;
+  for (let i = 0; i < list.length; i += 2) {
+    if (!isHeader(list[i]!, lower)) continue;
+    if (sole !== undefined && list[i + 1] !== sole) return undefined;
+    sole = list[i + 1];
+  }
+  return sole;
+}
+
 /** Whether the field comes twice with different values, so that two readers could disagree about it. */
 export function isContradictory(list: HeaderList, lower: string): boolean {
   let first: string | undefined;

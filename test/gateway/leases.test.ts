@@ -33,14 +33,14 @@ class HandStore {
       const latest = now + burst * per;
       let full = Math.max(now, this.#full.get(key) ?? now);
       if (want < 0) full = Math.max(now, full + want * per);
-      full = Math.min(full + debt * per, latest + burst * per);
+      full = Math.min(full + debt * per, latest + Math.max(burst, 8) * per);
       const granted = Math.max(0, Math.min(want, Math.floor((latest - full) / per + 1e-6)));
       full += granted * per;
       this.#full.set(key, full);
       this.granted += granted + Math.min(want, 0);
       this.charged += debt;
-      const wait = granted < want ? Math.ceil(Math.max(0, full + per - latest)) : 0;
       const remaining = Math.max(0, Math.floor((latest - full) / per + 1e-6));
+      const wait = granted < want || remaining === 0 ? Math.ceil(Math.max(0, full + per - latest)) : 0;
       return { granted, wait, remaining, full: Math.ceil(full - now) };
     });
     return { grants, gateways };

@@ -1,34 +1,10 @@
 /** Fleet limits of many small buckets: a user's, a client's, a tenant's. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { startGateway, type TestGateway, until } from "../../support/gateway.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis } from "../../support/redis.ts";
 import { pause } from "../failover/load.ts";
-import { files, statuses, upstream } from "./support.ts";
-
-async function fleetOf(t: TestContext, n: number, redis: TestRedis, limit: string): Promise<TestGateway[]> {
-  const given = files(await upstream(t), {
-    limits: `  a: { ${limit}, scope: fleet }`,
-    route: "a",
-    gateway: "identity: { apiKey: x-api-key }\n",
-  });
-  const gateways = await Promise.all(
-    Array.from({ length: n }, () => startGateway(t, given, ["--redis", redis.url])),
-  );
-  for (const gateway of gateways) {
-    await until(
-      "leasing, and known",
-      async () => [
-        await gateway.metric("tidegate_limit_store_up"),
-        await gateway.metric("tidegate_limit_gateways"),
-      ],
-      ([up, live]) => up === 1 && live === n,
-    );
-  }
-  return gateways;
-}
-
-const passed = (list: readonly number[]): number => list.filter((s) => s === 200).length;
+import { files, leasing, passed, statuses, upstream } from "./support.ts";
 
 /** So many requests at once. */
 async function together(gateway: TestGateway, n: number, headers: Record<string, string>): Promise<number[]> {
@@ -37,7 +13,7 @@ async function together(gateway: TestGateway, n: number, headers: Record<string,
 
 test("a burst within the limit passes at once, whichever gateway it comes to", async (t) => {
   const redis = await startRedis(t);
-  const gateways = await fleetOf(t, 2, redis, "rate: 10/s, burst: 60, by: [client]");
+  const gateways = await leasing(t, 2, redis, "rate: 10/s, burst: 60, by: [client]");
   // A page and its thirty pictures: half of what the bucket holds.
   for (const [i, gateway] of gateways.entries()) {
     const all = await together(gateway, 30, { "x-api-key": `page-${i}` });
@@ -45,42 +21,9 @@ test("a burst within the limit passes at once, whichever gateway it comes to", a
   }
 });
 
-test("a slow limit remembers who has used it up, however long he pauses", async (t) => {
-  const redis = await startRedis(t);
-  const gateways = await fleetOf(t, 1, redis, "rate: 6/m, burst: 2, by: [user]");
-  const ann = { "x-user-id": "ann" };
-  await statuses(gateways[0]!, 1, ann);
-  await pause(500);
-  await statuses(gateways[0]!, 1, ann);
-  await pause(500);
-  assert.deepEqual(await statuses(gateways[0]!, 1, ann), [429]);
-  let more = 0;
-  for (let i = 0; i < 3; i++) {
-    await pause(2_700);
-    more += passed(await statuses(gateways[0]!, 1, ann));
-  }
-  assert.ok(more <= 1, `${more} in 9 seconds, of one every 10`);
-});
-
-test("who waits as long as Retry-After says passes, however slow the limit", async (t) => {
-  const redis = await startRedis(t);
-  const [gateway] = await fleetOf(t, 1, redis, "rate: 20/m, burst: 2, by: [user]");
-  const ann = { "x-user-id": "ann" };
-  assert.deepEqual(await statuses(gateway!, 2, ann), [200, 200]);
-  // What the lease says, not what is guessed before it.
-  await pause(400);
-  const answer = await fetch(`${gateway!.url}/hall/a`, { headers: ann });
-  await answer.text();
-  const after = Number(answer.headers.get("retry-after"));
-  assert.equal(answer.status, 429);
-  assert.ok(after >= 2 && after <= 3, `${after} s, of one token every three`);
-  await pause(after * 1_000);
-  assert.deepEqual(await statuses(gateway!, 2, ann), [200, 429]);
-});
-
 test("gateways share a user's bucket", async (t) => {
   const redis = await startRedis(t);
-  const gateways = await fleetOf(t, 2, redis, "rate: 1/h, burst: 10, by: [user]");
+  const gateways = await leasing(t, 2, redis, "rate: 1/h, burst: 10, by: [user]");
   let ann = 0;
   for (let i = 0; i < 30; i++) {
     ann += passed(await statuses(gateways[i % 2]!, 1, { "x-user-id": "ann" }));
@@ -93,7 +36,7 @@ test("gateways share a user's bucket", async (t) => {
 
 test("nothing in Redis names a user or a key, and everything there ends by itself", async (t) => {
   const redis = await startRedis(t);
-  const [gateway] = await fleetOf(t, 1, redis, "rate: 20/s, burst: 20, by: [client]");
+  const [gateway] = await leasing(t, 1, redis, "rate: 20/s, burst: 20, by: [client]");
   const secret = "tg-canary-secret";
   await together(gateway!, 15, { "x-api-key": secret });
   const names = await until(
@@ -118,7 +61,7 @@ test("nothing in Redis names a user or a key, and everything there ends by itsel
 
 test("two fleets at one Redis do not share", async (t) => {
   const redis = await startRedis(t);
-  const [one] = await fleetOf(t, 1, redis, "rate: 1/h, burst: 4, by: [route]");
+  const [one] = await leasing(t, 1, redis, "rate: 1/h, burst: 4, by: [route]");
   const [unit, limits] = [
     await upstream(t),
     { limits: "  a: { rate: 1/h, burst: 4, by: [route], scope: fleet }" },

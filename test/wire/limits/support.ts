@@ -1,7 +1,9 @@
 /** A lean upstream and clients for the tests of limits. */
+import assert from "node:assert/strict";
 import http from "node:http";
 import type { TestContext } from "node:test";
-import { fleetYaml, startGateway, type TestGateway } from "../../support/gateway.ts";
+import { fleetYaml, startGateway, type TestGateway, until } from "../../support/gateway.ts";
+import type { TestRedis } from "../../support/redis.ts";
 
 /** Answers everything with `ok`. */
 export async function upstream(t: TestContext): Promise<string> {
@@ -115,3 +117,60 @@ export class Stream {
       .on("error", () => done(0));
   }
 }
+
+/** Waits until fleet limits come from leases (1) or from shares (0). */
+export const isUp = (gateway: TestGateway, up: 0 | 1): Promise<number> =>
+  until(
+    up === 1 ? "leases" : "shares",
+    () => gateway.metric("tidegate_limit_store_up"),
+    (seen) => seen === up,
+  );
+
+/** No answer may be so late (ms): far above what a busy machine takes, far below any wait for Redis. */
+const LATE = 250;
+
+/** Neither 5xx, nor nothing, nor a wait for Redis. */
+export function unharmed(stream: Stream): void {
+  const bad = stream.answers.filter((a) => a.status !== 200 && a.status !== 429);
+  assert.deepEqual(bad, []);
+  const late = stream.answers.map((a) => a.milliseconds).sort((a, b) => b - a);
+  // One in a hundred is the machine's own noise.
+  const p99 = late[Math.floor(late.length / 100)]!;
+  assert.ok(p99 < LATE, `p99 ${p99} ms`);
+}
+
+/** How often the gateway's log says so. */
+export const saidIn = (gateway: TestGateway, words: RegExp): number =>
+  gateway.stderr.match(words)?.length ?? 0;
+
+/** Gateways of one fleet limit `a` that lease, and know of each other. @param limit its fields but the scope */
+export async function leasing(
+  t: TestContext,
+  n: number,
+  redis: TestRedis,
+  limit: string,
+): Promise<TestGateway[]> {
+  const given = files(await upstream(t), {
+    limits: `  a: { ${limit}, scope: fleet }`,
+    route: "a",
+    gateway: "identity: { apiKey: x-api-key }\n",
+  });
+  const gateways = await Promise.all(
+    Array.from({ length: n }, () => startGateway(t, given, ["--redis", redis.url])),
+  );
+  for (const gateway of gateways) {
+    await isUp(gateway, 1);
+    await sharing(gateway, n);
+  }
+  return gateways;
+}
+
+/** Waits until the gateway knows of so many, itself among them. */
+export const sharing = (gateway: TestGateway, n: number): Promise<number> =>
+  until(
+    `${n} gateways`,
+    () => gateway.metric("tidegate_limit_gateways"),
+    (live) => live === n,
+  );
+
+export const passed = (list: readonly number[]): number => list.filter((s) => s === 200).length;
