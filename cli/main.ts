@@ -1,6 +1,7 @@
 /** The `tidegate` command. One line per command; each file registers its own. */
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
 import { registerGateway } from "./gateway.ts";
 import { registerValidate } from "./validate.ts";
@@ -32,6 +33,7 @@ Each command has its own --help.`,
 registerValidate(program);
 registerExplain(program);
 registerGateway(program);
+registerControlPlane(program);
 
 // commander ends with 1 for a wrong command line, which here means "no" and not "what?".
 exitWith(program);

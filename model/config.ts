@@ -3,6 +3,13 @@ import type { GatewaySettings } from "./gateway-settings.ts";
 import type { Limit } from "./limit.ts";
 import type { Route } from "./route.ts";
 
+/** A circuit breaker that an operator holds open or closed. Set by an overlay, never by a file. */
+export interface ForcedBreaker {
+  readonly service: string;
+  readonly unit: string;
+  readonly state: "open" | "closed";
+}
+
 /** One whole, valid configuration with every default filled in: plain data. */
 export interface Config {
   readonly fleet: Fleet;
@@ -10,4 +17,5 @@ export interface Config {
   readonly routes: readonly Route[];
   readonly limits: readonly Limit[];
   readonly gateway: GatewaySettings;
+  readonly breakers?: readonly ForcedBreaker[];
 }

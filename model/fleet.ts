@@ -15,6 +15,16 @@ export interface Region {
   readonly near: readonly string[];
 }
 
+/** A unit that is given no new work: its requests go elsewhere by degrees, where their routes let them. */
+export interface Drain {
+  /** When it began, in milliseconds since 1970, by the control plane's clock. */
+  readonly since: number;
+  /** Milliseconds from nobody moved to everybody moved; 0 moves all at once. */
+  readonly ramp: number;
+  /** Milliseconds from `since` until connections that were upgraded (WebSockets) are closed. */
+  readonly deadline: number;
+}
+
 export interface Unit {
   readonly name: string;
   readonly region: string;
@@ -33,6 +43,8 @@ export interface Unit {
   readonly inflight: number;
   /** Requests that may wait for a place when `inflight` is reached. */
   readonly queue: { readonly size: number; readonly wait: number };
+  /** Set by an overlay, never by a file. */
+  readonly drain?: Drain;
 }
 
 /** Where the partition key is looked for; `name` is lower-case for headers. */
@@ -101,6 +113,8 @@ export interface Pool {
   /** Origins, e.g. `http://127.0.0.1:9101`, without a path or a trailing slash. */
   readonly stable: readonly string[];
   readonly canary: readonly string[];
+  /** Of both, those that get no new requests. Set by overlays, never by a file. */
+  readonly drained?: readonly string[];
 }
 
 /** How an `https` endpoint is verified. Verification cannot be turned off. */

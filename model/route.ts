@@ -112,4 +112,6 @@ export interface Route {
   readonly cost: number;
   /** Largest request body in bytes; 0 is no bound. */
   readonly maxBody: number;
+  /** Every request is answered by the fallback, and no unit is asked. Set by an overlay, never by a file. */
+  readonly degraded?: true;
 }

@@ -1,0 +1,95 @@
+/** The base configuration: read, compared, replaced. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { MOST_BASE_BYTES, refusedFiles } from "../base.ts";
+import { draftApply, needed } from "../draft.ts";
+import { differences } from "../difference.ts";
+import { formatProblem } from "../../model/problem.ts";
+import { Refused } from "../refused.ts";
+import { Anything, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const Files = Type.Record(Type.String(), Type.String(), { description: "file name → text" });
+
+const Apply = Type.Object({ files: Files, reason: Reason, expect: Expect }, { additionalProperties: false });
+
+interface ApplyBody {
+  readonly files: Readonly<Record<string, string>>;
+  readonly reason: string;
+  readonly expect?: number;
+}
+
+export function registerConfiguration(api: FastifyInstance, { desk }: Plane): void {
+  api.get(
+    "/v1/config",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "The files of the base, and what gateways serve of them",
+        response: responses(Anything),
+      },
+    },
+    async (_request, reply) => {
+      const { revision, base, config } = needed(desk.standing);
+      reply.header("etag", `"${revision.number}"`);
+      return { revision, files: Object.fromEntries(base), effective: config };
+    },
+  );
+
+  const changed = Type.Object({ revision: RevisionShape, warnings: Type.Array(Type.String()) });
+  api.put<{ Body: ApplyBody }>(
+    "/v1/config",
+    {
+      config: { role: "operator" },
+      // JSON escapes of text take room, too.
+      bodyLimit: MOST_BASE_BYTES * 2,
+      schema: {
+        summary: "Replaces the base; `expect` or If-Match names the revision that was seen",
+        body: Apply,
+        response: responses(changed),
+      },
+    },
+    async (request, reply) => {
+      const { files, reason, expect } = request.body;
+      const base = baseFrom(files);
+      const seen = expect ?? ifMatch(request.headers["if-match"]);
+      const { revision } = await desk.apply(base, seen, reason, request.actor);
+      reply.header("etag", `"${revision.number}"`);
+      return { revision, warnings: draftApply(desk.standing, base).warnings.map(formatProblem) };
+    },
+  );
+
+  api.post<{ Body: Pick<ApplyBody, "files"> }>(
+    "/v1/config/preview",
+    {
+      config: { role: "viewer" },
+      bodyLimit: MOST_BASE_BYTES * 2,
+      schema: {
+        summary: "What applying these files would change",
+        body: Type.Object({ files: Files }, { additionalProperties: false }),
+        response: responses(Anything),
+      },
+    },
+    async (request) => {
+      const { standing } = desk;
+      const draft = draftApply(standing, baseFrom(request.body.files));
+      return {
+        revision: standing?.revision.number ?? 0,
+        differences: differences(standing?.config, draft.config),
+        warnings: draft.warnings.map(formatProblem),
+      };
+    },
+  );
+}
+
+function baseFrom(files: Readonly<Record<string, string>>): Map<string, string> {
+  const refused = refusedFiles(files);
+  if (refused !== undefined) throw new Refused("bad-request", refused);
+  return new Map(Object.entries(files));
+}
+
+/** @returns undefined when it names no revision */
+export function ifMatch(value: string | undefined): number | undefined {
+  const [, number] = /^"(\d{1,10})"$/.exec(value ?? "") ?? [];
+  return number === undefined ? undefined : Number(number);
+}

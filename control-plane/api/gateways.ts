@@ -1,0 +1,107 @@
+/** What gateways ask and say. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import type { Ack, Report } from "../publish/gateways.ts";
+import { Refused } from "../refused.ts";
+import { Anything, responses } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const GatewayName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$" });
+const Params = Type.Object({ gateway: GatewayName });
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const strict = { additionalProperties: false };
+
+const AckShape = Type.Object(
+  {
+    epoch: Count,
+    revision: Count,
+    outcome: Type.Union([Type.Literal("applied"), Type.Literal("refused")]),
+    reasons: Type.Array(Type.String({ maxLength: 1_000 }), { maxItems: 20 }),
+  },
+  strict,
+);
+
+const ReportShape = Type.Object(
+  {
+    epoch: Count,
+    revision: Count,
+    units: Type.Record(
+      Type.String(),
+      Type.Object(
+        {
+          healthy: Type.Boolean(),
+          inflight: Type.Number({ minimum: 0 }),
+          rate: Type.Number({ minimum: 0 }),
+          drained: Type.Number({ minimum: 0, maximum: 1 }),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+
+export function registerGateways(api: FastifyInstance, { publisher, gateways }: Plane): void {
+  api.get(
+    "/v1/gateways",
+    {
+      config: { role: "viewer" },
+      schema: { summary: "Every gateway, what it serves and what it refused", response: responses(Anything) },
+    },
+    async () => ({ gateways: gateways.list() }),
+  );
+
+  api.get<{ Params: { gateway: string }; Headers: { "x-tidegate-sections"?: string } }>(
+    "/v1/gateways/:gateway/stream",
+    {
+      config: { role: "gateway" },
+      schema: {
+        summary: "Server-sent events: a `snapshot` now and after every change",
+        params: Params,
+        headers: Type.Object({
+          "x-tidegate-sections": Type.Optional(
+            Type.String({ maxLength: 50_000, description: "digests of the sections that the gateway has" }),
+          ),
+        }),
+      },
+    },
+    (request, reply) => {
+      const name = request.params.gateway;
+      if (!gateways.connected(name)) throw new Refused("too-many", "there are too many gateways");
+      const has = (request.headers["x-tidegate-sections"] ?? "").split(",").filter((d) => d !== "");
+      reply.hijack();
+      const { raw } = reply;
+      // A publication of a large fleet must not wait for the next one to be sent.
+      raw.socket?.setNoDelay(true);
+      raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+      raw.write(": tidegate\n\n");
+      const stop = publisher.listen(raw, has);
+      raw.on("error", () => {});
+      raw.on("close", () => {
+        stop();
+        gateways.disconnected(name);
+      });
+    },
+  );
+
+  const said = (summary: string, body: typeof AckShape | typeof ReportShape) => ({
+    config: { role: "gateway" as const },
+    schema: { summary, params: Params, body, response: { 204: Type.Null() } },
+  });
+  api.post<{ Params: { gateway: string }; Body: Ack }>(
+    "/v1/gateways/:gateway/acks",
+    said("A gateway serves a revision, or refuses it", AckShape),
+    async ({ params, body }, reply) => {
+      gateways.acked(params.gateway, body);
+      return reply.code(204).send();
+    },
+  );
+  api.post<{ Params: { gateway: string }; Body: Report }>(
+    "/v1/gateways/:gateway/reports",
+    said("What a gateway sees, once a second", ReportShape),
+    async ({ params, body }, reply) => {
+      gateways.reported(params.gateway, body);
+      return reply.code(204).send();
+    },
+  );
+}

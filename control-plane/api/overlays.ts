@@ -1,0 +1,170 @@
+/** What operators lay over the base for a while. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { parseDuration } from "../../model/configuration/quantity.ts";
+import { LIMIT_MODES } from "../../model/limit.ts";
+import { describeChange, type OverlayChange } from "../../model/overlay.ts";
+import { differences } from "../difference.ts";
+import { draftOverlay, needed, type OverlayRequest } from "../draft.ts";
+import { Refused } from "../refused.ts";
+import { Anything, Duration, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const LONGEST = 366 * 24 * 3_600_000;
+const RAMP = "10s";
+const DEADLINE = "5m";
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const common = {
+  reason: Reason,
+  expires: Type.Optional(Duration),
+  supersedes: Type.Optional(Type.String({ maxLength: 40 })),
+  expect: Expect,
+};
+const strict = { additionalProperties: false };
+const Share = Type.Number({ minimum: 0, maximum: 1 });
+const State = Type.Union([Type.Literal("open"), Type.Literal("closed")]);
+
+/** By kind: what it takes. */
+const KINDS = {
+  drain: Type.Object(
+    {
+      kind: Type.Literal("drain"),
+      unit: Name,
+      ramp: Type.Optional(Duration),
+      deadline: Type.Optional(Duration),
+      ...common,
+    },
+    strict,
+  ),
+  "drain-endpoint": Type.Object(
+    { kind: Type.Literal("drain-endpoint"), service: Name, unit: Name, endpoint: Name, ...common },
+    strict,
+  ),
+  weight: Type.Object({ kind: Type.Literal("weight"), service: Name, share: Share, ...common }, strict),
+  pin: Type.Object({ kind: Type.Literal("pin"), key: Name, unit: Name, ...common }, strict),
+  limit: Type.Object(
+    {
+      kind: Type.Literal("limit"),
+      limit: Name,
+      rate: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e9 })),
+      burst: Type.Optional(Type.Integer({ minimum: 1, maximum: 1e9 })),
+      mode: Type.Optional(Type.Union(LIMIT_MODES.map((mode) => Type.Literal(mode)))),
+      ...common,
+    },
+    strict,
+  ),
+  degrade: Type.Object({ kind: Type.Literal("degrade"), route: Name, ...common }, strict),
+  breaker: Type.Object(
+    { kind: Type.Literal("breaker"), service: Name, unit: Name, state: State, ...common },
+    strict,
+  ),
+};
+
+type Body = Readonly<Record<string, unknown>> & {
+  readonly kind: OverlayChange["kind"];
+  readonly reason: string;
+  readonly expires?: string;
+  readonly supersedes?: string;
+  readonly expect?: number;
+};
+
+export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): void {
+  api.get(
+    "/v1/overlays",
+    {
+      config: { role: "viewer" },
+      schema: { summary: "What differs from the base right now, and why", response: responses(Anything) },
+    },
+    async () => ({
+      overlays: (desk.standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
+    }),
+  );
+
+  const options = (summary: string, role: "viewer" | "operator") => ({
+    config: { role },
+    schema: { summary, body: Type.Union(Object.values(KINDS)) },
+    preValidation: checkKind,
+  });
+  api.post<{ Body: Body }>(
+    "/v1/overlays",
+    {
+      ...options("Lays an overlay over the base", "operator"),
+      schema: {
+        ...options("Lays an overlay over the base", "operator").schema,
+        response: responses(Type.Object({ revision: RevisionShape, overlay: Anything }), 201),
+      },
+    },
+    async ({ body, actor }, reply) => {
+      const { revision, overlay } = await desk.addOverlay(requestFrom(body), body.expect, actor);
+      reply.code(201).header("location", `/v1/overlays/${overlay.id}`);
+      return { revision, overlay: { ...overlay, does: describeChange(overlay.change) } };
+    },
+  );
+  api.post<{ Body: Body }>(
+    "/v1/overlays/preview",
+    options("What an overlay would change", "viewer"),
+    async ({ body, actor }) => {
+      const standing = needed(desk.standing);
+      const draft = draftOverlay(standing, requestFrom(body), actor.name, now());
+      return { overlay: draft.overlay, differences: differences(standing.config, draft.config) };
+    },
+  );
+
+  api.delete<{ Params: { id: string }; Querystring: { reason: string } }>(
+    "/v1/overlays/:id",
+    {
+      config: { role: "operator" },
+      schema: {
+        summary: "Takes an overlay away: what it wrote is the base's again",
+        params: Type.Object({ id: Type.String({ maxLength: 40 }) }),
+        querystring: Type.Object({ reason: Reason }, strict),
+        response: responses(Type.Object({ revision: RevisionShape })),
+      },
+    },
+    async ({ params, query, actor }) => {
+      const { revision } = await desk.removeOverlay(params.id, undefined, query.reason, actor);
+      return { revision };
+    },
+  );
+}
+
+/** A union's own refusal would list every field of every kind. */
+async function checkKind({ body }: { body: unknown }): Promise<void> {
+  const kind = typeof body === "object" && body !== null ? (body as { kind?: unknown }).kind : undefined;
+  if (typeof kind === "string" && Object.hasOwn(KINDS, kind)) return;
+  const given =
+    kind === undefined ? "the overlay has no kind" : `there is no overlay kind ${JSON.stringify(kind)}`;
+  throw new Refused("bad-request", `${given}; expected one of ${Object.keys(KINDS).join(", ")}`);
+}
+
+function requestFrom({ reason, expires, supersedes, expect: _, ...change }: Body): OverlayRequest {
+  const expiresIn = expires === undefined ? undefined : durationOf("expires", expires, 1_000, LONGEST);
+  return { change: changeFrom(change as unknown as OverlayChange), reason, expiresIn, supersedes };
+}
+
+function changeFrom(change: OverlayChange): OverlayChange {
+  if (
+    change.kind === "limit" &&
+    change.rate === undefined &&
+    change.burst === undefined &&
+    change.mode === undefined
+  )
+    throw new Refused("bad-request", "the overlay changes nothing of the limit; give rate, burst or mode");
+  if (change.kind !== "drain") return change;
+  const given = change as unknown as { ramp?: string; deadline?: string };
+  const ramp = durationOf("ramp", given.ramp ?? RAMP, 0, 3_600_000);
+  const deadline = durationOf("deadline", given.deadline ?? DEADLINE, 0, LONGEST);
+  return { kind: "drain", unit: change.unit, ramp, deadline };
+}
+
+function durationOf(field: string, text: string, least: number, most: number): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined || milliseconds < least || milliseconds > most) {
+    throw new Refused(
+      "bad-request",
+      `${field} is ${text}; expected a duration from ${least} ms to ${most / 3_600_000} h, such as 10m`,
+    );
+  }
+  return milliseconds;
+}

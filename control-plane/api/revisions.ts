@@ -1,0 +1,108 @@
+/** What held when, and the way back. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { differences } from "../difference.ts";
+import { Refused } from "../refused.ts";
+import {
+  Anything,
+  Expect,
+  limitOf,
+  Page,
+  type PageQuery,
+  Reason,
+  responses,
+  RevisionShape,
+} from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const Number9 = Type.String({ pattern: "^[0-9]{1,9}$" });
+
+export function registerRevisions(api: FastifyInstance, { desk, store }: Plane): void {
+  api.get<{ Querystring: PageQuery }>(
+    "/v1/revisions",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Revisions, newest first",
+        querystring: Page,
+        response: responses(
+          Type.Object({
+            revisions: Type.Array(RevisionShape),
+            next: Type.Union([Type.String(), Type.Null()]),
+          }),
+        ),
+      },
+    },
+    async ({ query }) => {
+      const limit = limitOf(query);
+      const revisions = await store.revisions(
+        query.after === undefined ? undefined : Number(query.after),
+        limit,
+      );
+      const more = revisions.length === limit && revisions.at(-1)!.number > 1;
+      return { revisions, next: more ? `${revisions.at(-1)!.number}` : null };
+    },
+  );
+
+  const standingAt = async (text: string) => {
+    const standing = await desk.at(Number(text));
+    if (standing === undefined) throw new Refused("not-found", `there is no revision ${text}`);
+    return standing;
+  };
+
+  api.get<{ Params: { number: string } }>(
+    "/v1/revisions/:number",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "One revision: its files, overlays and what gateways served",
+        params: Type.Object({ number: Number9 }),
+        response: responses(Anything),
+      },
+    },
+    async ({ params }, reply) => {
+      const { revision, base, overlays, config } = await standingAt(params.number);
+      reply.header("etag", `"${revision.number}"`);
+      return { revision, files: Object.fromEntries(base), overlays, effective: config };
+    },
+  );
+
+  api.get<{ Querystring: { from: string; to: string } }>(
+    "/v1/diff",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "What differs between what two revisions made gateways serve",
+        querystring: Type.Object({ from: Number9, to: Number9 }, { additionalProperties: false }),
+        response: responses(Anything),
+      },
+    },
+    async ({ query }) => {
+      const [from, to] = await Promise.all([standingAt(query.from), standingAt(query.to)]);
+      return {
+        from: from.revision.number,
+        to: to.revision.number,
+        differences: differences(from.config, to.config),
+      };
+    },
+  );
+
+  api.post<{ Body: { to: number; reason: string; expect?: number } }>(
+    "/v1/rollback",
+    {
+      config: { role: "operator" },
+      schema: {
+        summary: "The base of an older revision again, as a new revision; overlays stay",
+        body: Type.Object(
+          { to: Type.Integer({ minimum: 1, maximum: 2 ** 31 }), reason: Reason, expect: Expect },
+          { additionalProperties: false },
+        ),
+        response: responses(Type.Object({ revision: RevisionShape })),
+      },
+    },
+    async ({ body, actor }) => {
+      const { revision } = await desk.rollback(body.to, body.expect, body.reason, actor);
+      return { revision };
+    },
+  );
+}

@@ -1,0 +1,195 @@
+/** The control plane's HTTP API: who asks, may they, and what a refusal looks like. Each resource has a file beside this. */
+import swagger from "@fastify/swagger";
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
+import { type IRateLimiterOptions, RateLimiterMemory } from "rate-limiter-flexible";
+import type { Desk } from "../desk.ts";
+import type { Actor } from "../draft.ts";
+import type { Gateways } from "../publish/gateways.ts";
+import type { Publisher } from "../publish/publisher.ts";
+import { REFUSAL_STATUS, Refused } from "../refused.ts";
+import { type Store, Unavailable } from "../store/store.ts";
+import { mayAct, type Role, type Tokens } from "../tokens.ts";
+import { registerAudit } from "./audit.ts";
+import { registerConfiguration } from "./configuration.ts";
+import { registerGateways } from "./gateways.ts";
+import { registerOverlays } from "./overlays.ts";
+import { registerRevisions } from "./revisions.ts";
+import { registerStatus } from "./status.ts";
+import { registerTokens } from "./tokens.ts";
+
+export interface Plane {
+  readonly desk: Desk;
+  readonly store: Store;
+  readonly tokens: Tokens;
+  readonly publisher: Publisher;
+  readonly gateways: Gateways;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** So many random bytes. */
+  readonly random: (bytes: number) => Buffer;
+  /** Leadership that this control plane holds. */
+  readonly epoch: () => number | undefined;
+  /** Loopback only: whoever comes is an admin. */
+  readonly dev: boolean;
+  readonly version: string;
+  /** A defect: what no answer should say. */
+  readonly onError: (error: Error) => void;
+}
+
+declare module "fastify" {
+  interface FastifyRequest {
+    actor: Actor;
+    role: Role;
+  }
+  interface FastifyContextConfig {
+    /** Whom the route is for; undefined: everybody. */
+    role?: Role;
+  }
+}
+
+/** Requests other than configurations are small. */
+const MOST_BODY = 256 * 1024;
+/** Wrong tokens from one address, in so many seconds. */
+const GUESSES: IRateLimiterOptions = { points: 10, duration: 60 };
+const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+export async function buildApi(plane: Plane): Promise<FastifyInstance> {
+  const api = Fastify({
+    logger: false,
+    bodyLimit: MOST_BODY,
+    requestTimeout: 60_000,
+    connectionTimeout: 0,
+    routerOptions: { maxParamLength: 300 },
+    ajv: {
+      customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false, useDefaults: true },
+    },
+  });
+  api.removeContentTypeParser("text/plain");
+  api.decorateRequest("actor");
+  api.decorateRequest("role");
+  const guesses = new RateLimiterMemory(GUESSES);
+  api.addHook("onRequest", async (request) => {
+    checkOrigin(request, plane.dev);
+    await authenticate(request, plane, guesses);
+  });
+  api.setErrorHandler((error: FastifyError, request, reply) => refuse(error, request, reply, plane.onError));
+  api.setNotFoundHandler((request, reply) => {
+    const title = `there is no ${request.method} ${request.url.split("?")[0]}; GET /openapi.json lists what there is`;
+    problem(reply, 404, "not-found", title, {});
+  });
+  await api.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "Tidegate control plane",
+        version: plane.version,
+        description: "One place to change the fleet safely. Refusals are application/problem+json.",
+      },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{ token: [] }],
+    },
+  });
+  await api.register(async (routes) => {
+    registerStatus(routes, plane);
+    registerConfiguration(routes, plane);
+    registerRevisions(routes, plane);
+    registerOverlays(routes, plane);
+    registerGateways(routes, plane);
+    registerTokens(routes, plane);
+    registerAudit(routes, plane);
+    routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
+    routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
+      reply.type("text/plain").send("ok\n");
+    });
+  });
+  await api.ready();
+  return api;
+}
+
+/** A page in a browser must not be able to act with what this machine may, nor a name that leads here. */
+function checkOrigin(request: FastifyRequest, dev: boolean): void {
+  const { host = "", origin } = request.headers;
+  const name = host.replace(/:\d+$/, "");
+  if (dev && !LOOPBACK.has(name)) {
+    throw new Refused("forbidden", `with --dev the Host must be 127.0.0.1, localhost or [::1]`);
+  }
+  if (origin !== undefined && URL.parse(origin)?.host !== host) {
+    throw new Refused("forbidden", "requests from pages of other origins are not taken");
+  }
+}
+
+async function authenticate(
+  request: FastifyRequest,
+  plane: Plane,
+  guesses: RateLimiterMemory,
+): Promise<void> {
+  const needed = request.routeOptions.config.role;
+  const from = request.ip;
+  if (needed === undefined) return;
+  if (plane.dev) {
+    request.actor = { name: "dev", from };
+    request.role = "admin";
+    return;
+  }
+  const [, text] = /^Bearer (\S{1,200})$/i.exec(request.headers.authorization ?? "") ?? [];
+  if (text === undefined) {
+    throw new Refused("unauthenticated", "a token is needed: Authorization: Bearer tg_… (TIDEGATE_TOKEN)");
+  }
+  const tried = await guesses.get(from);
+  if (tried !== null && tried.consumedPoints >= GUESSES.points!) {
+    throw new Refused("too-many", "too many wrong tokens from this address; wait a minute");
+  }
+  const token = plane.tokens.check(text);
+  if (token === undefined) {
+    await guesses.consume(from).catch(() => {});
+    throw new Refused("unauthenticated", "the token is unknown, revoked or over; ask an admin for another");
+  }
+  if (!mayAct(token.role, needed)) {
+    throw new Refused("forbidden", `${token.name} is ${token.role}; this is for ${needed}`);
+  }
+  request.actor = { name: token.name, from };
+  request.role = token.role;
+}
+
+function refuse(
+  error: FastifyError,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+  onError: (error: Error) => void,
+): void {
+  if (error instanceof Refused) {
+    if (error.kind === "unauthenticated") reply.header("www-authenticate", "Bearer");
+    if (error.kind === "too-many") reply.header("retry-after", "60");
+    problem(reply, REFUSAL_STATUS[error.kind], error.kind, error.message, error.details);
+    return;
+  }
+  if (error instanceof Unavailable) {
+    problem(reply, 503, "store", `the store does not answer: ${error.message}`, {});
+    return;
+  }
+  const status = error.statusCode ?? 500;
+  if (status < 500) {
+    problem(reply, status, "bad-request", error.message, {});
+    return;
+  }
+  onError(error);
+  problem(reply, 500, "internal", "a defect of the control plane; its log says more", {});
+}
+
+function problem(
+  reply: FastifyReply,
+  status: number,
+  kind: string,
+  title: string,
+  details: Readonly<Record<string, unknown>>,
+): void {
+  reply
+    .code(status)
+    .type("application/problem+json")
+    .send(JSON.stringify({ type: `urn:tidegate:problem:${kind}`, title, status, ...details }));
+}

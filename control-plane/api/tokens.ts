@@ -1,0 +1,112 @@
+/** Who may do what: tokens are made, listed and revoked. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { parseDuration } from "../../model/configuration/quantity.ts";
+import { Refused } from "../refused.ts";
+import { LONGEST_TOKEN, makeToken, ROLES, type Role, TOKEN, type Token } from "../tokens.ts";
+import { Anything, Duration, Reason, responses } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const RoleShape = Type.Union([...ROLES, "gateway"].map((role) => Type.Literal(role)));
+
+interface MakeBody {
+  readonly name: string;
+  readonly role: Role;
+  readonly expires: string;
+  readonly reason: string;
+}
+
+export function registerTokens(api: FastifyInstance, { desk, tokens, now, random }: Plane): void {
+  api.get(
+    "/v1/tokens",
+    {
+      config: { role: "admin" },
+      schema: { summary: "Tokens, without their secrets", response: responses(Anything) },
+    },
+    async () => ({ tokens: tokens.list().map(shown) }),
+  );
+
+  api.post<{ Body: MakeBody }>(
+    "/v1/tokens",
+    {
+      config: { role: "admin" },
+      schema: {
+        summary: "Makes a token; its text is in this answer and nowhere else",
+        body: Type.Object(
+          {
+            name: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$" }),
+            role: RoleShape,
+            expires: Duration,
+            reason: Reason,
+          },
+          { additionalProperties: false },
+        ),
+        response: responses(Anything, 201),
+      },
+    },
+    async ({ body, actor }, reply) => {
+      const { name, role, reason } = body;
+      const expiresIn = parseDuration(body.expires);
+      if (expiresIn === undefined || expiresIn < 1_000 || expiresIn > LONGEST_TOKEN) {
+        throw new Refused("bad-request", `expires is ${body.expires}; expected a duration from 1s to 366d`);
+      }
+      const { token, text } = makeToken({ name, role, expiresIn }, now(), random);
+      const at = now();
+      await desk.write({
+        puts: [{ kind: TOKEN, id: token.id, body: JSON.stringify(token), expect: 0 }],
+        audit: [
+          {
+            at,
+            actor: actor.name,
+            from: actor.from,
+            action: "token.create",
+            target: token.id,
+            reason,
+            before: "null",
+            after: JSON.stringify(shown(token)),
+          },
+        ],
+      });
+      await tokens.refresh();
+      return reply.code(201).send({ ...shown(token), token: text });
+    },
+  );
+
+  api.delete<{ Params: { id: string }; Querystring: { reason: string } }>(
+    "/v1/tokens/:id",
+    {
+      config: { role: "admin" },
+      schema: {
+        summary: "Revokes a token, at once",
+        params: Type.Object({ id: Type.String({ pattern: "^[0-9a-f]{12}$" }) }),
+        querystring: Type.Object({ reason: Reason }, { additionalProperties: false }),
+        response: responses(Anything),
+      },
+    },
+    async ({ params, query, actor }) => {
+      const token = tokens.get(params.id);
+      if (token === undefined) throw new Refused("not-found", `there is no token ${params.id}`);
+      await desk.write({
+        deletes: [{ kind: TOKEN, id: token.id }],
+        audit: [
+          {
+            at: now(),
+            actor: actor.name,
+            from: actor.from,
+            action: "token.revoke",
+            target: token.id,
+            reason: query.reason,
+            before: JSON.stringify(shown(token)),
+            after: "null",
+          },
+        ],
+      });
+      await tokens.refresh();
+      return { revoked: token.id };
+    },
+  );
+}
+
+function shown({ hash: _, ...token }: Token): Omit<Token, "hash"> {
+  return token;
+}

@@ -1,0 +1,40 @@
+/** The base configuration as people wrote it: the files of a directory, comments and all. */
+import { createHash } from "node:crypto";
+import { isConfined } from "../model/configuration/referenced-files.ts";
+import { type ReadConfig, readConfig } from "../model/configuration/read-config.ts";
+
+/** File name → text. */
+export type Base = ReadonlyMap<string, string>;
+
+/** Most bytes of all files together, and most files. */
+export const MOST_BASE_BYTES = 16 * 1024 * 1024;
+export const MOST_BASE_FILES = 1_000;
+
+/** One form for the same files, so that the same base has the same digest. */
+export function encodeBase(base: Base): string {
+  return JSON.stringify([...base].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}
+
+export function decodeBase(text: string): Base {
+  return new Map(JSON.parse(text) as [string, string][]);
+}
+
+/** @returns what is wrong with the files as files; what they say is `readBase`'s */
+export function refusedFiles(files: Readonly<Record<string, string>>): string | undefined {
+  const names = Object.keys(files);
+  if (names.length > MOST_BASE_FILES)
+    return `there are ${names.length} files; expected at most ${MOST_BASE_FILES}`;
+  const odd = names.find((name) => !isConfined(name));
+  if (odd !== undefined) return `${JSON.stringify(odd)} is no name of a file below a directory`;
+  const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(files[name]!), 0);
+  if (bytes > MOST_BASE_BYTES) return `the files have ${bytes} bytes; expected at most ${MOST_BASE_BYTES}`;
+  return undefined;
+}
+
+export function readBase(base: Base): ReadConfig {
+  return readConfig((name) => base.get(name));
+}
+
+export function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,172 @@
+/** A control plane: its parts, how they hang together, and how it starts and stops. */
+import type { FastifyInstance } from "fastify";
+import type { KeyObject } from "node:crypto";
+import type { Logger } from "pino";
+import { buildApi } from "./api/server.ts";
+import type { Base } from "./base.ts";
+import { Desk } from "./desk.ts";
+import { Leadership } from "./leadership.ts";
+import { Gateways } from "./publish/gateways.ts";
+import { Publisher } from "./publish/publisher.ts";
+import { Refused } from "./refused.ts";
+import type { Store } from "./store/store.ts";
+import { Tokens } from "./tokens.ts";
+
+export interface ControlPlaneOptions {
+  readonly store: Store;
+  readonly host: string;
+  readonly port: number;
+  /** Signs what gateways are told. */
+  readonly signingKey: KeyObject;
+  /** Applied when the store has no revision yet. */
+  readonly firstBase: Base | undefined;
+  readonly dev: boolean;
+  readonly version: string;
+  /** This process, unlike any other. */
+  readonly holder: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly monotonic: () => number;
+  readonly random: (bytes: number) => Buffer;
+  readonly log: Logger;
+}
+
+/** Streams hear of each other so often (ms); expiries are looked for as often. */
+const TICK = 1_000;
+
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #leadership: Leadership;
+  readonly #desk: Desk;
+  readonly #tokens: Tokens;
+  readonly #publisher: Publisher;
+  readonly #gateways: Gateways;
+  #api: FastifyInstance | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopWatching = (): void => {};
+  #published = "";
+  #storeIsDown = false;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    const { store, now, log } = options;
+    this.#leadership = new Leadership({
+      store,
+      holder: options.holder,
+      monotonic: options.monotonic,
+      onChange: (epoch) => this.#onLeadership(epoch),
+      onError: (error) => this.#storeFailed(error),
+    });
+    this.#desk = new Desk({ store, now, epoch: () => this.#leadership.epoch, check: () => {} });
+    this.#tokens = new Tokens(store, now);
+    this.#publisher = new Publisher(options.signingKey, now);
+    this.#gateways = new Gateways(now);
+    this.#desk.onStanding = ({ revision }) => {
+      const { number, cause, author, reason } = revision;
+      log.info({ revision: number, cause, author, reason }, "a revision holds");
+      this.#publish();
+    };
+  }
+
+  get desk(): Desk {
+    return this.#desk;
+  }
+
+  get tokens(): Tokens {
+    return this.#tokens;
+  }
+
+  get port(): number {
+    const address = this.#api?.server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** @throws Refused when the first configuration is invalid · Error when the port is taken or the store is gone */
+  async start(): Promise<void> {
+    const { store, log, host, port, firstBase } = this.#options;
+    await this.#leadership.start();
+    await this.#read();
+    if (this.#desk.standing === undefined && firstBase !== undefined) await this.#applyFirst(firstBase);
+    this.#api = await buildApi({
+      desk: this.#desk,
+      store,
+      tokens: this.#tokens,
+      publisher: this.#publisher,
+      gateways: this.#gateways,
+      now: this.#options.now,
+      random: this.#options.random,
+      epoch: () => this.#leadership.epoch,
+      dev: this.#options.dev,
+      version: this.#options.version,
+      onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
+    });
+    this.#stopWatching = store.onChange(() => void this.#read());
+    this.#timer = setInterval(() => this.#tick(), TICK);
+    await this.#api.listen({ host, port });
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopWatching();
+    this.#publisher.close();
+    await this.#api?.close();
+    await this.#leadership.stop();
+    await this.#options.store.close();
+  }
+
+  async #applyFirst(base: Base): Promise<void> {
+    const actor = { name: "tidegate", from: "" };
+    try {
+      await this.#desk.apply(base, 0, "the configuration that it was started with", actor);
+    } catch (error) {
+      // Another control plane of the same store was quicker.
+      if (!(error instanceof Refused) || !["conflict", "not-leader"].includes(error.kind)) throw error;
+      await this.#read();
+    }
+  }
+
+  /** Reads what others wrote. */
+  async #read(): Promise<void> {
+    try {
+      await this.#tokens.refresh();
+      await this.#desk.refresh();
+      if (this.#storeIsDown) this.#options.log.info("the store answers again");
+      this.#storeIsDown = false;
+    } catch (error) {
+      this.#storeFailed(error as Error);
+    }
+  }
+
+  #storeFailed(error: Error): void {
+    if (this.#storeIsDown) return;
+    this.#storeIsDown = true;
+    this.#options.log.error(
+      { reason: error.message },
+      "the store does not answer; gateways serve on, and changes are refused until it does",
+    );
+  }
+
+  #onLeadership(epoch: number | undefined): void {
+    if (epoch !== undefined) this.#options.log.info({ epoch }, "this control plane leads");
+    else this.#options.log.info({ epoch: this.#leadership.observed }, "another control plane leads");
+    this.#publish();
+  }
+
+  #publish(): void {
+    const { standing } = this.#desk;
+    const epoch = this.#leadership.observed;
+    if (standing === undefined || epoch === 0) return;
+    const what = `${epoch} ${standing.revision.number}`;
+    if (what === this.#published) return;
+    this.#published = what;
+    this.#publisher.publish(standing.config, standing.revision.number, epoch);
+  }
+
+  #tick(): void {
+    this.#publisher.beat();
+    if (this.#leadership.epoch === undefined) return;
+    this.#desk.expire().catch((error: Error) => {
+      if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");
+    });
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Where every change of the fleet is made: it decides on the newest revision, checks the whole result, and writes
+ * revision, documents, events and audit in one commit. Publication follows from the commit, never the other way round.
+ */
+import { effective } from "../model/effective.ts";
+import { describeChange, type Overlay } from "../model/overlay.ts";
+import { type Base, decodeBase, digestOf, encodeBase, readBase } from "./base.ts";
+import {
+  type Actor,
+  type Draft,
+  draftApply,
+  draftOf,
+  draftOverlay,
+  draftRemoval,
+  needed,
+  type OverlayRequest,
+  type Standing,
+} from "./draft.ts";
+import { Refused } from "./refused.ts";
+import {
+  type AuditLine,
+  type Commit,
+  Conflict,
+  Deposed,
+  type Revision,
+  type Store,
+  Unavailable,
+} from "./store/store.ts";
+
+export interface DeskOptions {
+  readonly store: Store;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** The leadership to write under; undefined while this control plane does not lead. */
+  readonly epoch: () => number | undefined;
+  /** Refuses what a safety rule forbids. @throws Refused */
+  readonly check: (draft: Draft, action: string) => void;
+}
+
+interface Cause {
+  readonly actor: Actor;
+  readonly reason: string;
+  /** `apply`, `overlay`, `expiry`, `rollback`. */
+  readonly cause: string;
+  /** What the safety rules are told, such as `drain`. */
+  readonly action: string;
+  readonly target: string;
+  readonly before: unknown;
+  readonly after: unknown;
+  readonly commit?: Pick<Commit, "puts" | "deletes">;
+}
+
+export class Desk {
+  readonly #options: DeskOptions;
+  readonly #store: Store;
+  #standing: Standing | undefined;
+  /** One change at a time: each decides on what the one before it left. */
+  #queue: Promise<unknown> = Promise.resolve();
+  /** Called with what holds after every change, whoever made it. */
+  onStanding: (standing: Standing) => void = () => {};
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+    this.#store = options.store;
+  }
+
+  /** Undefined until the first configuration was applied. */
+  get standing(): Standing | undefined {
+    return this.#standing;
+  }
+
+  /** Reads what others wrote. @throws Unavailable */
+  async refresh(): Promise<void> {
+    const head = await this.#store.head();
+    if (head === (this.#standing?.revision.number ?? 0)) return;
+    const standing = await this.at(head);
+    // A later one may have been read while this one was.
+    if (standing === undefined || standing.revision.number <= (this.#standing?.revision.number ?? 0)) return;
+    this.#standing = standing;
+    this.onStanding(standing);
+  }
+
+  /** What held at a revision; undefined when there is no such revision. */
+  async at(number: number): Promise<Standing | undefined> {
+    const revision = await this.#store.revision(number);
+    if (revision === undefined) return undefined;
+    const [baseText, overlaysText] = await Promise.all([
+      this.#store.blob(revision.base),
+      this.#store.blob(revision.overlays),
+    ]);
+    const base = decodeBase(baseText!);
+    const overlays = JSON.parse(overlaysText!) as Overlay[];
+    const baseConfig = readBase(base).config;
+    if (baseConfig === undefined) {
+      throw new Refused(
+        "invalid-configuration",
+        `revision ${number} is not valid for this version of Tidegate`,
+      );
+    }
+    return { revision, base, baseConfig, overlays, config: effective(baseConfig, overlays).config };
+  }
+
+  /**
+   * @param expect the revision that the writer saw; undefined: whatever is there
+   * @returns the standing revision, unchanged, when the files are the same
+   */
+  apply(base: Base, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+    return this.#inTurn(async () => {
+      this.#expect(expect);
+      const draft = draftApply(this.#standing, base);
+      const before = this.#standing;
+      const digest = digestOf(encodeBase(base));
+      if (before !== undefined && before.revision.base === digest) return before;
+      return this.#commit(draft, {
+        actor,
+        reason,
+        cause: "apply",
+        action: "apply",
+        target: "configuration",
+        before: before === undefined ? null : { base: before.revision.base },
+        after: { base: digest },
+      });
+    });
+  }
+
+  /** The base of an older revision again, as a new one; overlays stay as they are. */
+  rollback(to: number, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+    return this.#inTurn(async () => {
+      this.#expect(expect);
+      const target = await this.at(to);
+      if (target === undefined) throw new Refused("not-found", `there is no revision ${to}`);
+      const before = this.#need();
+      if (target.revision.base === before.revision.base) {
+        throw new Refused("conflict", `revision ${to} has the base that holds now; nothing to roll back`);
+      }
+      return this.#commit(draftApply(before, target.base), {
+        actor,
+        reason,
+        cause: "rollback",
+        action: "rollback",
+        target: `revision ${to}`,
+        before: { base: before.revision.base },
+        after: { base: target.revision.base, revision: to },
+      });
+    });
+  }
+
+  addOverlay(
+    request: OverlayRequest,
+    expect: number | undefined,
+    actor: Actor,
+  ): Promise<Standing & { overlay: Overlay }> {
+    return this.#inTurn(async () => {
+      this.#expect(expect);
+      const draft = draftOverlay(this.#need(), request, actor.name, this.#options.now());
+      const before = this.#need().overlays.find((o) => o.id === request.supersedes) ?? null;
+      const standing = await this.#commit(draft, {
+        actor,
+        reason: request.reason,
+        cause: "overlay",
+        action: request.change.kind,
+        target: describeChange(request.change),
+        before,
+        after: draft.overlay,
+      });
+      return { ...standing, overlay: draft.overlay };
+    });
+  }
+
+  removeOverlay(id: string, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+    return this.#inTurn(async () => {
+      this.#expect(expect);
+      const draft = draftRemoval(this.#need(), id);
+      return this.#commit(draft, {
+        actor,
+        reason,
+        cause: "overlay",
+        action: `un${draft.overlay.change.kind}`,
+        target: describeChange(draft.overlay.change),
+        before: draft.overlay,
+        after: null,
+      });
+    });
+  }
+
+  /** Takes away what has expired, in one revision. Safety rules do not hold an expiry back: it was agreed to. */
+  expire(): Promise<Standing | undefined> {
+    return this.#inTurn(async () => {
+      const standing = this.#standing;
+      const now = this.#options.now();
+      const over = standing?.overlays.filter((o) => o.expires !== undefined && o.expires <= now) ?? [];
+      if (standing === undefined || over.length === 0) return undefined;
+      const { base, baseConfig, overlays } = standing;
+      const rest = overlays.filter((o) => !over.includes(o));
+      return this.#commit(draftOf(standing, base, baseConfig, rest, []), {
+        actor: { name: "tidegate", from: "" },
+        reason: `expired: ${over.map((o) => o.id).join(", ")}`,
+        cause: "expiry",
+        action: "expiry",
+        target: over.map((o) => describeChange(o.change)).join("; "),
+        before: over,
+        after: null,
+      });
+    });
+  }
+
+  async #commit(draft: Draft, cause: Cause): Promise<Standing> {
+    this.#options.check(draft, cause.action);
+    const epoch = this.#options.epoch();
+    if (epoch === undefined) {
+      throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
+    }
+    const head = draft.before?.revision.number ?? 0;
+    const base = encodeBase(draft.base);
+    const overlays = JSON.stringify(draft.overlays);
+    const config = JSON.stringify(draft.config);
+    const at = this.#options.now();
+    const revision: Revision = {
+      number: head + 1,
+      at,
+      author: cause.actor.name,
+      reason: cause.reason,
+      cause: cause.cause,
+      base: digestOf(base),
+      overlays: digestOf(overlays),
+      effective: digestOf(config),
+    };
+    const line: AuditLine = {
+      at,
+      actor: cause.actor.name,
+      from: cause.actor.from,
+      action: `${cause.cause}.${cause.action}`,
+      target: cause.target,
+      reason: cause.reason,
+      before: JSON.stringify(cause.before),
+      after: JSON.stringify(cause.after),
+    };
+    const { number, author, reason } = revision;
+    await this.write({
+      expectHead: head,
+      epoch,
+      revision,
+      blobs: new Map([
+        [revision.base, base],
+        [revision.overlays, overlays],
+      ]),
+      events: [
+        {
+          at,
+          type: "revision",
+          body: JSON.stringify({ revision: number, cause: cause.cause, author, reason }),
+        },
+      ],
+      audit: [line],
+      ...cause.commit,
+    });
+    const { base: files, baseConfig, overlays: list, config: result } = draft;
+    const standing: Standing = { revision, base: files, baseConfig, overlays: list, config: result };
+    this.#standing = standing;
+    this.onStanding(standing);
+    return standing;
+  }
+
+  /** The store's refusals in the words of the API. @throws Refused */
+  async write(change: Commit): Promise<void> {
+    try {
+      await this.#store.commit(change);
+    } catch (error) {
+      if (error instanceof Conflict) {
+        await this.refresh().catch(() => {});
+        throw new Refused("conflict", `${error.message}; read again, and decide again`);
+      }
+      if (error instanceof Deposed)
+        throw new Refused("not-leader", `another control plane leads now: ${error.message}`);
+      if (error instanceof Unavailable)
+        throw new Refused("store", `the store did not take it: ${error.message}`);
+      throw error;
+    }
+  }
+
+  #expect(expect: number | undefined): void {
+    const head = this.#standing?.revision.number ?? 0;
+    if (expect === undefined || expect === head) return;
+    throw new Refused(
+      "conflict",
+      `revision ${head} is the newest, and this was decided on ${expect}; look at the difference and try again`,
+      { head, expected: expect },
+    );
+  }
+
+  #need(): Standing {
+    return needed(this.#standing);
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(act, act);
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+}

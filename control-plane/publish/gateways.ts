@@ -1,0 +1,160 @@
+/** What this control plane knows of its gateways: what each serves, refused, and said of itself last. */
+
+/** What a gateway says after it was sent a snapshot. */
+export interface Ack {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly outcome: "applied" | "refused";
+  /** Why it refused. */
+  readonly reasons: readonly string[];
+}
+
+/** What a gateway says of itself once a second. */
+export interface Report {
+  /** What it serves. */
+  readonly epoch: number;
+  readonly revision: number;
+  /** Unit → whether it is healthy, as this gateway sees it. */
+  readonly units: Readonly<Record<string, UnitReport>>;
+}
+
+export interface UnitReport {
+  readonly healthy: boolean;
+  /** Requests under way. */
+  readonly inflight: number;
+  /** Requests per second, of late. */
+  readonly rate: number;
+  /** Share of its requests that a drain has moved, 0 to 1. */
+  readonly drained: number;
+}
+
+export interface KnownGateway {
+  readonly name: string;
+  connected: boolean;
+  /** When it was heard of last, in milliseconds since 1970. */
+  heardAt: number;
+  epoch: number;
+  revision: number;
+  /** Of the newest snapshot that it was sent and would not serve. */
+  refused: { readonly revision: number; readonly reasons: readonly string[] } | undefined;
+  report: Report | undefined;
+}
+
+/** A gateway that is gone is shown for so long (ms), and then forgotten. */
+const FORGET = 24 * 3_600_000;
+/** More names than this are somebody's mistake. */
+const MOST = 10_000;
+/** A gateway that was not heard of for so long (ms) is not counted on. */
+export const SILENT = 5_000;
+
+export class Gateways {
+  readonly #now: () => number;
+  readonly #known = new Map<string, KnownGateway>();
+  readonly #waiting = new Set<() => void>();
+
+  /** @param now milliseconds since 1970 */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** By name. */
+  list(): KnownGateway[] {
+    const now = this.#now();
+    for (const [name, { connected, heardAt }] of this.#known) {
+      if (!connected && now - heardAt > FORGET) this.#known.delete(name);
+    }
+    return [...this.#known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Those that a change has to reach. */
+  live(): KnownGateway[] {
+    const now = this.#now();
+    return this.list().filter((g) => g.connected && now - g.heardAt <= SILENT);
+  }
+
+  /** False when there are too many already. */
+  connected(name: string): boolean {
+    const gateway = this.#get(name);
+    if (gateway === undefined) return false;
+    gateway.connected = true;
+    gateway.heardAt = this.#now();
+    return true;
+  }
+
+  disconnected(name: string): void {
+    const gateway = this.#known.get(name);
+    if (gateway !== undefined) gateway.connected = false;
+    this.#tell();
+  }
+
+  acked(name: string, ack: Ack): void {
+    const gateway = this.#get(name);
+    if (gateway === undefined) return;
+    gateway.heardAt = this.#now();
+    if (ack.outcome === "applied") {
+      gateway.epoch = ack.epoch;
+      gateway.revision = ack.revision;
+      gateway.refused = undefined;
+    } else {
+      gateway.refused = { revision: ack.revision, reasons: ack.reasons };
+    }
+    this.#tell();
+  }
+
+  reported(name: string, report: Report): void {
+    const gateway = this.#get(name);
+    if (gateway === undefined) return;
+    gateway.heardAt = this.#now();
+    gateway.epoch = report.epoch;
+    gateway.revision = report.revision;
+    gateway.report = report;
+    this.#tell();
+  }
+
+  /** Whether all that live serve this revision; who does not yet, and who will not. */
+  convergence(revision: number): {
+    readonly live: number;
+    readonly behind: string[];
+    readonly refused: string[];
+  } {
+    const live = this.live();
+    const refused = live.filter((g) => g.refused !== undefined && g.refused.revision >= revision);
+    const behind = live.filter((g) => g.revision < revision && !refused.includes(g));
+    return { live: live.length, behind: behind.map((g) => g.name), refused: refused.map((g) => g.name) };
+  }
+
+  /** The next time that anything was heard, or after so long (ms). */
+  news(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      this.#waiting.add(done);
+    });
+  }
+
+  #tell(): void {
+    for (const done of [...this.#waiting]) done();
+  }
+
+  #get(name: string): KnownGateway | undefined {
+    let gateway = this.#known.get(name);
+    if (gateway === undefined) {
+      if (this.#known.size >= MOST) return undefined;
+      gateway = {
+        name,
+        connected: false,
+        heardAt: this.#now(),
+        epoch: 0,
+        revision: 0,
+        refused: undefined,
+        report: undefined,
+      };
+      this.#known.set(name, gateway);
+    }
+    return gateway;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Tells gateways what holds: each has one stream, and gets over it the signed manifest and the sections that it lacks.
+ *
+ * Server-sent events, because only one side speaks, they pass every HTTP proxy, and curl shows them.
+ */
+import { createHash, type KeyObject } from "node:crypto";
+import type { Config } from "../../model/config.ts";
+import { type Manifest, type Publication, sectionsOf } from "../../model/snapshot.ts";
+import { sign } from "./signing-key.ts";
+
+/** A stream of this many unread bytes is cut: its gateway comes again and gets the newest. */
+const MOST_UNREAD = 64 * 1024 * 1024;
+
+/** What a stream is written to. */
+export interface Outlet {
+  write(text: string): boolean;
+  readonly writableLength: number;
+  destroy(): void;
+}
+
+interface Signed {
+  readonly manifest: Manifest;
+  readonly text: string;
+  readonly signature: string;
+  /** Digest → text. */
+  readonly sections: ReadonlyMap<string, string>;
+}
+
+class Stream {
+  readonly outlet: Outlet;
+  /** Digests that the gateway has. */
+  has: Set<string>;
+
+  constructor(outlet: Outlet, has: Set<string>) {
+    this.outlet = outlet;
+    this.has = has;
+  }
+}
+
+export class Publisher {
+  readonly #key: KeyObject;
+  readonly #now: () => number;
+  readonly #streams = new Set<Stream>();
+  #current: Signed | undefined;
+
+  /** @param now milliseconds since 1970 */
+  constructor(key: KeyObject, now: () => number) {
+    this.#key = key;
+    this.#now = now;
+  }
+
+  /** What gateways should serve; undefined before the first publication. */
+  get manifest(): Manifest | undefined {
+    return this.#current?.manifest;
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  /** @param epoch leadership under which it holds */
+  publish(config: Config, revision: number, epoch: number): void {
+    const sections = new Map<string, string>();
+    const named: Record<string, string> = {};
+    for (const [name, text] of sectionsOf(config)) {
+      const digest = createHash("sha256").update(text).digest("base64url");
+      named[name] = digest;
+      sections.set(digest, text);
+    }
+    const manifest: Manifest = {
+      fleet: config.fleet.name,
+      epoch,
+      revision,
+      at: this.#now(),
+      sections: named,
+    };
+    const text = JSON.stringify(manifest);
+    this.#current = { manifest, text, signature: sign(this.#key, text), sections };
+    for (const stream of this.#streams) this.#send(stream);
+  }
+
+  /**
+   * A gateway listens from now on.
+   *
+   * @param has digests of the sections that it has
+   * @returns how to stop
+   */
+  listen(outlet: Outlet, has: Iterable<string>): () => void {
+    const stream = new Stream(outlet, new Set(has));
+    this.#streams.add(stream);
+    this.#send(stream);
+    return () => this.#streams.delete(stream);
+  }
+
+  /** Keeps streams alive through proxies, and lets both sides notice that the other is gone. */
+  beat(): void {
+    for (const stream of this.#streams) this.#write(stream, ": beat\n\n");
+  }
+
+  /** Ends all streams: gateways go to another control plane. */
+  close(): void {
+    for (const { outlet } of this.#streams) outlet.destroy();
+    this.#streams.clear();
+  }
+
+  #send(stream: Stream): void {
+    if (this.#current === undefined) return;
+    const { manifest, text, signature, sections } = this.#current;
+    const lacking: Record<string, string> = {};
+    for (const [digest, section] of sections) if (!stream.has.has(digest)) lacking[digest] = section;
+    // Exactly what it will keep: what is no longer named is forgotten on both sides.
+    stream.has = new Set(sections.keys());
+    const publication: Publication = { manifest: text, signature, sections: lacking, now: this.#now() };
+    const id = `${manifest.epoch}-${manifest.revision}`;
+    this.#write(stream, `event: snapshot\nid: ${id}\ndata: ${JSON.stringify(publication)}\n\n`);
+  }
+
+  #write(stream: Stream, text: string): void {
+    if (stream.outlet.writableLength > MOST_UNREAD) {
+      this.#streams.delete(stream);
+      stream.outlet.destroy();
+      return;
+    }
+    stream.outlet.write(text);
+  }
+}

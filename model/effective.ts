@@ -1,0 +1,133 @@
+/** base ⊕ overlays: the configuration that gateways serve. */
+import type { Config } from "./config.ts";
+import type { Service, Unit } from "./fleet.ts";
+import type { Limit } from "./limit.ts";
+import { describeChange, type Overlay, type OverlayChange } from "./overlay.ts";
+
+export interface Effective {
+  /** The base with every overlay that fits it. */
+  readonly config: Config;
+  /** Why an overlay does not fit, each with its overlay's name; where there is one, `config` must not be served. */
+  readonly misfits: readonly string[];
+}
+
+/** A change that names what is not there. */
+class Misfit extends Error {}
+
+/** Pure. The overlays write different fields each (see `conflictOf`), so their order means nothing. */
+export function effective(base: Config, overlays: Iterable<Overlay>): Effective {
+  let config = base;
+  const misfits: string[] = [];
+  for (const overlay of overlays) {
+    try {
+      config = lay(config, overlay);
+    } catch (error) {
+      if (!(error instanceof Misfit)) throw error;
+      misfits.push(
+        `overlay ${overlay.id} (${describeChange(overlay.change)}) does not fit: ${error.message}`,
+      );
+    }
+  }
+  return { config, misfits };
+}
+
+function lay(config: Config, { change, since }: Overlay): Config {
+  const { fleet } = config;
+  switch (change.kind) {
+    case "drain": {
+      const { ramp, deadline } = change;
+      const units = replaced(fleet.units, "unit", change.unit, (unit: Unit) => ({
+        ...unit,
+        drain: { since, ramp, deadline },
+      }));
+      return { ...config, fleet: { ...fleet, units } };
+    }
+    case "drain-endpoint":
+      return withService(config, change.service, (service) => ({
+        ...service,
+        pools: { ...service.pools, [change.unit]: withoutEndpoint(service, change) },
+      }));
+    case "weight":
+      return withService(config, change.service, (service) => {
+        if (Object.values(service.pools).every((pool) => pool.canary.length === 0)) {
+          throw new Misfit(`service ${service.name} has no canary endpoints`);
+        }
+        return { ...service, canary: { ...service.canary, share: change.share } };
+      });
+    case "pin": {
+      named(fleet.units, "unit", change.unit);
+      const { placement } = fleet;
+      const pins = { ...placement.pins, [change.key]: change.unit };
+      return { ...config, fleet: { ...fleet, placement: { ...placement, pins } } };
+    }
+    case "limit": {
+      const { rate, burst, mode } = change;
+      const limits = replaced(config.limits, "limit", change.limit, (limit: Limit) => ({
+        ...limit,
+        rate: rate ?? limit.rate,
+        burst: burst ?? limit.burst,
+        mode: mode ?? limit.mode,
+      }));
+      return { ...config, limits };
+    }
+    case "degrade": {
+      const routes = replaced(config.routes, "route", change.route, (route) => {
+        if (route.fallback?.hasAnswer !== true) {
+          throw new Misfit(`route ${route.name} has no fallback to answer from; give it one in routes.yaml`);
+        }
+        return { ...route, degraded: true as const };
+      });
+      return { ...config, routes };
+    }
+    case "breaker": {
+      const { service, unit, state } = change;
+      if (named(fleet.services, "service", service).pools[unit] === undefined) {
+        throw new Misfit(`service ${service} has no pool in unit ${unit}`);
+      }
+      if (!config.routes.some((route) => route.service === service && route.breaker !== undefined)) {
+        throw new Misfit(`no route to service ${service} has a breaker`);
+      }
+      return { ...config, breakers: [...(config.breakers ?? []), { service, unit, state }] };
+    }
+  }
+}
+
+function withService(config: Config, name: string, change: (service: Service) => Service): Config {
+  const services = replaced(config.fleet.services, "service", name, change);
+  return { ...config, fleet: { ...config.fleet, services } };
+}
+
+function withoutEndpoint(
+  service: Service,
+  { unit, endpoint }: Extract<OverlayChange, { kind: "drain-endpoint" }>,
+): Service["pools"][string] {
+  const pool = service.pools[unit];
+  if (pool === undefined) throw new Misfit(`service ${service.name} has no pool in unit ${unit}`);
+  const version = pool.stable.includes(endpoint) ? pool.stable : pool.canary;
+  if (!version.includes(endpoint)) {
+    throw new Misfit(`${endpoint} is no endpoint of ${service.name} in ${unit}`);
+  }
+  const drained = [...(pool.drained ?? []), endpoint];
+  if (version.every((one) => drained.includes(one))) {
+    throw new Misfit(
+      `${endpoint} is the last of its version of ${service.name} in ${unit}; drain the unit instead`,
+    );
+  }
+  return { ...pool, drained };
+}
+
+function named<T extends { readonly name: string }>(list: readonly T[], noun: string, name: string): T {
+  const found = list.find((item) => item.name === name);
+  if (found === undefined) throw new Misfit(`there is no ${noun} ${name}`);
+  return found;
+}
+
+function replaced<T extends { readonly name: string }>(
+  list: readonly T[],
+  noun: string,
+  name: string,
+  change: (item: T) => T,
+): T[] {
+  named(list, noun, name);
+  return list.map((item) => (item.name === name ? change(item) : item));
+}
