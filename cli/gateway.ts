@@ -1,11 +1,18 @@
-/** `tidegate gateway`: a gateway on its own, following the files of a directory. */
+/** `tidegate gateway`: a gateway that follows the files of a directory, or a control plane. */
 import type { Command } from "commander";
 
 export function registerGateway(program: Command): void {
   program
     .command("gateway")
-    .description("run a gateway that follows the files of a directory")
-    .requiredOption("--config <dir>", "directory with fleet.yaml and routes.yaml (and gateway.yaml)")
+    .description("run a gateway that follows the files of a directory, or a control plane")
+    .option("--config <dir>", "directory with fleet.yaml and routes.yaml (and gateway.yaml)")
+    .option("--control-plane <url>", "follow this control plane (several: commas); or TIDEGATE_CONTROL_PLANE")
+    .option("--state <dir>", "with --control-plane: where the last good snapshot is kept")
+    .option(
+      "--snapshot-key <file>",
+      "with --control-plane: its public key, PEM, that snapshots are checked with",
+    )
+    .option("--name <name>", "with --control-plane: this gateway's name; default: host and port")
     .option("--port <n>", "port for clients; 0 lets the system choose", "8080")
     .option("--host <address>", "address for clients", "0.0.0.0")
     .option("--admin-port <n>", "port for /healthz, /readyz, /metrics, /explain, /status", "9090")
@@ -28,6 +35,7 @@ Signals:
 
 Examples:
   tidegate gateway --config configs/demo
+  tidegate gateway --control-plane http://127.0.0.1:8090 --state state --snapshot-key tidegate-data/snapshot-key.pem
   tidegate gateway --config configs/demo --threads 2 --region shanghai --access-log off
   tidegate gateway --config configs/demo --tls-port 8443 --tls-cert cert.pem --tls-key key.pem`,
     )

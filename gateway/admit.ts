@@ -38,7 +38,7 @@ export function admit(
     settleRefused(core, request, status, type, identity, route);
     return undefined;
   }
-  const { maxBody } = decision.route.spec;
+  const { maxBody, degraded } = decision.route.spec;
   const declared = identity.head.contentLength;
   if (maxBody > 0 && declared !== undefined && declared > maxBody) {
     const status = answer(core, request, response, "body-too-large", `the route takes ${maxBody} bytes`);
@@ -48,6 +48,13 @@ export function admit(
   const limited = core.limiter.take(decision, identity);
   if (limited !== undefined) {
     refuseLimited(core, limited, decision, identity, request, response);
+    return undefined;
+  }
+  if (degraded === true) {
+    const { route } = decision;
+    const instead = degrade(core, route, "degraded", undefined);
+    const status = answer(core, request, response, "degraded", `route ${route.name}`, instead);
+    settleRefused(core, request, status, "degraded", identity, route);
     return undefined;
   }
   return decision;

@@ -1,6 +1,7 @@
 /** What operators do with circuit breakers: see them, and force one open or closed for a while. Main thread. */
 import type { Logger } from "pino";
 import type { Clock } from "../model/clock.ts";
+import type { ForcedBreaker } from "../model/config.ts";
 import {
   BREAKER_STATES,
   type BreakerBoard,
@@ -17,7 +18,8 @@ export interface BreakerView {
   /** Null where nobody forces it. */
   readonly forced: {
     readonly state: "open" | "closed";
-    readonly seconds: number;
+    /** Until it goes by its own counts again; null while an overlay holds it. */
+    readonly seconds: number | null;
     readonly reason: string;
   } | null;
 }
@@ -31,6 +33,7 @@ export class BreakerControl {
   readonly #log: Logger;
   readonly #reasons = new Map<string, string>();
   #rows: ReadonlyMap<string, number> = new Map();
+  #held: readonly ForcedBreaker[] = [];
 
   constructor(board: BreakerBoard, clock: Clock, log: Logger) {
     this.#board = board;
@@ -38,8 +41,21 @@ export class BreakerControl {
     this.#log = log;
   }
 
-  install(rows: ReadonlyMap<string, number>): void {
+  /** A configuration was applied. @param held what its overlays hold open or closed */
+  install(rows: ReadonlyMap<string, number>, held: readonly ForcedBreaker[]): void {
     this.#rows = rows;
+    for (const { service, unit } of this.#held) {
+      if (held.some((one) => one.service === service && one.unit === unit)) continue;
+      this.force(service, unit, FORCED.not, 0, "its overlay is gone");
+    }
+    this.#held = held;
+    for (const { service, unit, state } of held) {
+      const id = `${service} ${unit}`;
+      for (const [key, row] of rows) {
+        if (key.startsWith(`${id} `)) this.#board.force(row, FORCED[state], Number.POSITIVE_INFINITY);
+      }
+      this.#reasons.set(id, "an overlay; tidegate overlay ls says whose");
+    }
   }
 
   /** One line per service and unit: the worst of its policies. */
@@ -82,7 +98,7 @@ export class BreakerControl {
     if (forced === FORCED.not || left <= 0) return null;
     return {
       state: forced === FORCED.open ? "open" : "closed",
-      seconds: Math.ceil(left / 1000),
+      seconds: Number.isFinite(left) ? Math.ceil(left / 1000) : null,
       reason: this.#reasons.get(id) ?? "",
     };
   }

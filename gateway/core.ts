@@ -71,8 +71,6 @@ export class Core {
   readonly #onError: CoreOptions["onError"];
   readonly #onNewKey: OnNewKey;
   readonly #budgets = new Map<string, RetryBudget>();
-  /** Weak, because a table's units live as long as a request that began with it. */
-  readonly #unitRows = new WeakMap<CompiledUnit, number>();
   // Set by `swap`, which the constructor ends with.
   #table!: Table;
   #settings!: GatewaySettings;
@@ -122,7 +120,6 @@ export class Core {
     this.networks = new TrustedNetworks(this.#settings.trust);
     this.revision = snapshot.revision;
     this.#table = table;
-    for (const unit of table.units) this.#unitRows.set(unit, snapshot.rows.units.get(unit.name)!);
     const onDryRun = (limit: string): void =>
       this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
@@ -151,7 +148,7 @@ export class Core {
 
   /** Row of live state of a unit. Units keep their row as long as a table names them. */
   unitRow(unit: CompiledUnit): number {
-    return this.#unitRows.get(unit)!;
+    return unit.id;
   }
 
   /** Real traffic had an answer below 500 from the endpoint. */

@@ -8,6 +8,7 @@ import type { StaleQuestion } from "./stale-entry.ts";
 const RESCUED: ReadonlySet<RefusalType> = new Set([
   "no-pool",
   "no-healthy-unit",
+  "degraded",
   "breaker",
   "shed",
   "upstream-refused",

@@ -1,16 +1,15 @@
 /** The main thread's part of a gateway: configuration, health, threads, metrics, admin port, and the way to stop. */
 import { readFileSync } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { readConfigDir } from "../host/config-dir.ts";
 import { FileWatch } from "../host/file-watch.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { Config } from "../model/config.ts";
-import { formatProblem, type Problem } from "../model/problem.ts";
-import type { Table } from "../model/table.ts";
+import { DRAINED } from "../model/decide.ts";
+import { endpointsOf, type Table } from "../model/table.ts";
 import { buildAdmin } from "./admin.ts";
+import { DrainRamps } from "./drain-ramps.ts";
 import { DryRunLog } from "./dry-run-log.ts";
 import { MetricsRegistry } from "./exposition.ts";
 import { BreakerControl } from "./breaker-control.ts";
@@ -23,14 +22,16 @@ import { type LiveState, liveState } from "./live-state.ts";
 import { RowRegistry } from "./rows.ts";
 import type { TlsOptions } from "./server.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
+import type { Source, Sourced } from "./source.ts";
 import { Threads } from "./threads.ts";
+import { UnitReports } from "./unit-reports.ts";
 import { GatewayView } from "./view.ts";
 
 /** How often (ms) the units' load is looked at. */
 const LOAD_EVERY = 25;
 
 export interface GatewayOptions {
-  readonly configDir: string;
+  readonly source: Source;
   readonly host: string;
   readonly port: number;
   readonly adminHost: string;
@@ -53,15 +54,6 @@ export interface GatewayOptions {
   readonly log: Logger;
 }
 
-/** The configuration is invalid, and there is none to serve on with. */
-export class InvalidConfig extends Error {
-  readonly problems: readonly Problem[];
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(formatProblem).join("\n"));
-    this.problems = problems;
-  }
-}
-
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #log: Logger;
@@ -75,16 +67,22 @@ export class Gateway {
   readonly #concurrency: Concurrency;
   readonly #breakers: BreakerControl;
   #loadWatch: NodeJS.Timeout | undefined;
-  readonly #configWatch: FileWatch;
+  readonly #drains: DrainRamps;
   readonly #tlsWatch: FileWatch;
+  readonly #view: GatewayView;
   readonly #admin: FastifyInstance;
+  #sourced: Sourced;
   #snapshot: Snapshot;
   #table: Table;
   #configError: string | undefined;
   #stopping = false;
 
-  /** @throws InvalidConfig · Error when a certificate cannot be read */
-  constructor(options: GatewayOptions) {
+  /** @throws InvalidConfig · Error when nothing can be had from its source, or a certificate cannot be read */
+  static async open(options: GatewayOptions): Promise<Gateway> {
+    return new Gateway(options, await options.source.first());
+  }
+
+  private constructor(options: GatewayOptions, first: Sourced) {
     this.#options = options;
     this.#log = options.log;
     this.#live = liveState(options.threads);
@@ -94,11 +92,9 @@ export class Gateway {
     this.#concurrency = new Concurrency(this.#live.load);
     this.#breakers = new BreakerControl(this.#live.breakers, options.clock, options.log);
     const dryRunLog = new DryRunLog(options.log, options.clock);
-    const { config, problems, files } = readConfigDir(options.configDir);
-    if (config === undefined) throw new InvalidConfig(problems);
-    for (const problem of problems)
-      this.#log.warn({ problem: formatProblem(problem) }, "configuration warning");
-    this.#snapshot = this.#snapshotOf(config, 1);
+    this.#drains = new DrainRamps(this.#live.drains);
+    this.#sourced = first;
+    this.#snapshot = this.#snapshotOf(first.config, first.revision);
     this.#table = tableOf(this.#snapshot);
     this.#health = new HealthMonitor(this.#live, options.clock, options.random, probe, {
       onChange: (endpoint, change, reason) => {
@@ -139,33 +135,41 @@ export class Gateway {
       this.#snapshot,
       this.#readTls(),
     );
-    this.#configWatch = new FileWatch(() => this.reload());
-    this.#configWatch.follow(this.#absolute(files));
     this.#tlsWatch = new FileWatch(() => this.#reloadTls());
-    this.#admin = buildAdmin(
-      new GatewayView({
-        live: this.#live,
-        registry: this.#registry,
-        threads: this.#threads,
-        fleetLimits: this.#fleetLimits,
-        breakers: this.#breakers,
-        standing: () => ({
-          snapshot: this.#snapshot,
-          table: this.#table,
-          configError: this.#configError,
-          stopping: this.#stopping,
-        }),
+    this.#view = new GatewayView({
+      live: this.#live,
+      registry: this.#registry,
+      threads: this.#threads,
+      fleetLimits: this.#fleetLimits,
+      breakers: this.#breakers,
+      unitReports: new UnitReports(this.#live, options.clock),
+      standing: () => ({
+        snapshot: this.#snapshot,
+        table: this.#table,
+        configError: this.#configError,
+        stopping: this.#stopping,
       }),
-    );
+    });
+    this.#admin = buildAdmin(this.#view);
   }
 
   /** @throws when a port is taken */
   async start(): Promise<void> {
     this.#install();
     this.#fleetLimits.start();
-    this.#loadWatch = setInterval(() => this.#concurrency.look(this.#options.clock.now()), LOAD_EVERY);
+    this.#loadWatch = setInterval(() => {
+      const now = this.#options.clock.now();
+      this.#concurrency.look(now);
+      this.#drains.look(now);
+    }, LOAD_EVERY);
     await this.#admin.listen({ host: this.#options.adminHost, port: this.#options.adminPort });
     await this.#threads.start();
+    this.#options.source.start({
+      use: (next) => this.#use(next),
+      refused: (problems) => this.#refuseConfig(problems),
+      report: () => this.#view.report(),
+    });
+    this.#options.source.served(this.#sourced);
     if (this.#options.tlsCert !== undefined && this.#options.tlsKey !== undefined) {
       this.#tlsWatch.follow([this.#options.tlsCert, this.#options.tlsKey]);
     }
@@ -182,35 +186,47 @@ export class Gateway {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
-  /** Reads the files again: a valid configuration is swapped in whole, an invalid one is refused and said loudly. */
   reload(): void {
-    const { config, problems, files } = readConfigDir(this.#options.configDir);
-    this.#configWatch.follow(this.#absolute(files));
-    if (config === undefined) {
-      this.#refuseConfig(problems.filter((p) => p.severity === "error").map(formatProblem));
-      return;
-    }
-    for (const problem of problems)
-      this.#log.warn({ problem: formatProblem(problem) }, "configuration warning");
+    this.#options.source.reload();
+  }
+
+  /** Swaps a configuration in whole, or refuses it. @returns why */
+  #use(next: Sourced): readonly string[] {
     try {
-      this.#snapshot = this.#snapshotOf(config, this.#snapshot.revision + 1);
+      this.#snapshot = this.#snapshotOf(next.config, next.revision);
       this.#table = tableOf(this.#snapshot);
     } catch (error) {
-      this.#refuseConfig([(error as Error).message]);
-      return;
+      const problems = [(error as Error).message];
+      this.#refuseConfig(problems);
+      return problems;
     }
+    this.#sourced = next;
     this.#configError = undefined;
     this.#install();
-    this.#threads.publish(this.#snapshot);
-    this.#log.info({ revision: this.#snapshot.revision }, "configuration applied");
+    this.#threads.publish(this.#snapshot, () => this.#options.source.served(next));
+    this.#log.info({ revision: next.revision }, "configuration applied");
+    return [];
   }
 
   /** Tells the parts of the main thread of a new configuration. */
   #install(): void {
     this.#health.install(this.#table);
+    this.#drainEndpoints();
     this.#fleetLimits.install(this.#snapshot.config, this.#snapshot.limits);
-    this.#breakers.install(this.#snapshot.rows.breakers);
-    this.#concurrency.install(this.#table.units, this.#snapshot.rows.units, this.#options.clock.now());
+    this.#breakers.install(this.#snapshot.rows.breakers, this.#snapshot.config.breakers ?? []);
+    const now = this.#options.clock.now();
+    const { rows, config } = this.#snapshot;
+    this.#concurrency.install(this.#table.units, rows.units, now);
+    this.#drains.install(config.fleet.units, rows.units, now, ({ since }) => this.#sourced.now - since);
+  }
+
+  /** Beside what checks and traffic say of them, so that a passing check gives a drained endpoint nothing new. */
+  #drainEndpoints(): void {
+    for (const { id, origin, pool } of endpointsOf(this.#table)) {
+      const drained = pool.service.spec.pools[pool.unit.name]?.drained?.includes(origin) ?? false;
+      if (drained) Atomics.or(this.#live.endpoints, id, DRAINED);
+      else Atomics.and(this.#live.endpoints, id, ~DRAINED);
+    }
   }
 
   #refuseConfig(problems: readonly string[]): void {
@@ -219,7 +235,7 @@ export class Gateway {
     for (const problem of problems) this.#log.error({ problem }, "configuration refused");
     this.#log.error(
       { revision: this.#snapshot.revision, problems: problems.length },
-      "the old configuration serves on; fix the files, they are read again when they change",
+      "the old configuration serves on until a valid one comes",
     );
   }
 
@@ -238,11 +254,6 @@ export class Gateway {
       region: this.#options.region,
       limits: this.#limitMemory.assign(config.limits),
     };
-  }
-
-  #absolute(files: readonly string[]): string[] {
-    const { configDir } = this.#options;
-    return files.map((file) => (isAbsolute(file) ? file : resolve(join(configDir, file))));
   }
 
   #readTls(): TlsOptions | undefined {
@@ -269,7 +280,7 @@ export class Gateway {
   /** Lame duck, then drain, then the end. @returns requests that were cut off */
   async stop(): Promise<number> {
     this.#stopping = true;
-    this.#configWatch.stop();
+    this.#options.source.stop();
     this.#tlsWatch.stop();
     this.#threads.lameDuck();
     this.#log.info({ milliseconds: this.#options.lameDuck }, "stopping: not ready, still serving");

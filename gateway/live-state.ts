@@ -6,6 +6,7 @@
  * Atomics, because it must be exact across threads.
  */
 
+import type { Drains } from "../model/decide.ts";
 import { BreakerBoard } from "./breaker-board.ts";
 import { MAX_UNITS, UnitLoad } from "./unit-load.ts";
 import { URGENCIES } from "./waiting-line.ts";
@@ -25,6 +26,7 @@ export interface LiveState {
   /** `Date`-free start of an endpoint's slow start, in the main thread's monotonic milliseconds; 0 is none. */
   readonly warmingSince: Float64Array;
   readonly breakers: BreakerBoard;
+  readonly drains: Drains;
   /** How busy each unit is. */
   readonly load: UnitLoad;
   /** Client connections open, over all threads (one number). */
@@ -46,7 +48,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     8 * MAX_ENDPOINTS +
     UnitLoad.bytes +
     BreakerBoard.bytes +
-    4 * (3 * MAX_ENDPOINTS + MAX_UNITS + 1 + threads + threads * PER_THREAD);
+    4 * (3 * MAX_ENDPOINTS + 2 * MAX_UNITS + 2 + threads + threads * PER_THREAD);
   const memory = buffer ?? new SharedArrayBuffer(bytes);
   let at = 0;
   const ints = (length: number): Int32Array => {
@@ -67,6 +69,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     failures: ints(MAX_ENDPOINTS),
     inflight: ints(MAX_ENDPOINTS),
     unitInflight: ints(MAX_UNITS),
+    drains: { count: ints(1), moved: ints(MAX_UNITS) },
     // The first number is the total, the others each thread's part.
     connections: ints(1 + threads),
     perThread: Array.from({ length: threads }, () => ints(PER_THREAD)),

@@ -1,9 +1,16 @@
 /** The gateway process: reads its options, makes the real clock and randomness, and answers signals. */
+import { createPublicKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import pino, { type Logger } from "pino";
 import { systemClock, systemRandom } from "../host/clock.ts";
+import type { Clock, Random } from "../model/clock.ts";
 import { formatProblem } from "../model/problem.ts";
 import { parseDuration } from "../model/configuration/quantity.ts";
-import { Gateway, type GatewayOptions, InvalidConfig } from "./gateway.ts";
+import { ControlPlaneSource } from "./control-plane-source.ts";
+import { FileSource } from "./file-source.ts";
+import { Gateway, type GatewayOptions } from "./gateway.ts";
+import { InvalidConfig, type Source } from "./source.ts";
 
 /** @returns the exit code: 0 stopped, 1 invalid configuration or a port that is taken, 2 usage, 3 requests were cut off */
 export async function runGateway(options: Record<string, string>): Promise<number> {
@@ -18,7 +25,7 @@ export async function runGateway(options: Record<string, string>): Promise<numbe
   }
   let gateway: Gateway;
   try {
-    gateway = new Gateway(settings);
+    gateway = await Gateway.open(settings);
     await gateway.start();
   } catch (error) {
     console.error(startProblem(error as Error & { code?: string }, settings));
@@ -28,7 +35,7 @@ export async function runGateway(options: Record<string, string>): Promise<numbe
   const secure = gateway.tlsPort === undefined ? "" : ` and https://${settings.host}:${gateway.tlsPort}`;
   console.error(
     `tidegate gateway: serving on http://${settings.host}:${gateway.port}${secure}, ` +
-      `admin on http://${settings.adminHost}:${gateway.adminPort}, ${settings.threads} thread(s), ${settings.configDir}`,
+      `admin on http://${settings.adminHost}:${gateway.adminPort}, ${settings.threads} thread(s), ${settings.source.where}`,
   );
   // For whoever started it with port 0.
   process.send?.({
@@ -79,8 +86,12 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
   const grace = parseDuration(options.grace ?? "");
   if (lameDuck === undefined) return `--lame-duck is ${options.lameDuck}; expected a duration such as 5s`;
   if (grace === undefined) return `--grace is ${options.grace}; expected a duration such as 30s`;
+  const clock = systemClock();
+  const random = systemRandom();
+  const source = sourceOf(options, log, clock, random);
+  if (typeof source === "string") return source;
   return {
-    configDir: options.config!,
+    source,
     host: options.host!,
     port: port as number,
     adminHost: options.adminHost!,
@@ -94,10 +105,53 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
     tlsKey: options.tlsKey,
     lameDuck,
     grace,
-    clock: systemClock(),
-    random: systemRandom(),
+    clock,
+    random,
     log,
   };
+}
+
+/** Files, or a control plane; or what is wrong with what was asked for. */
+function sourceOf(
+  options: Record<string, string>,
+  log: Logger,
+  clock: Clock,
+  random: Random,
+): Source | string {
+  const controlPlane = options.controlPlane ?? process.env.TIDEGATE_CONTROL_PLANE;
+  if (options.config !== undefined) {
+    return options.controlPlane === undefined
+      ? new FileSource(options.config, log)
+      : "--config and --control-plane are two sources; expected one of them";
+  }
+  if (controlPlane === undefined) {
+    return "nothing to serve; expected --config DIR, or --control-plane URL (TIDEGATE_CONTROL_PLANE)";
+  }
+  const urls = controlPlane.split(",").map((url) => URL.parse(url.trim())?.origin ?? "null");
+  if (urls.some((url) => !/^https?:/.test(url))) {
+    return `--control-plane is ${controlPlane}; expected one or more URLs such as http://127.0.0.1:8090`;
+  }
+  if (options.state === undefined) {
+    return "--control-plane needs --state DIR, where the last good snapshot is kept for a start without it";
+  }
+  if (options.snapshotKey === undefined) {
+    return "--control-plane needs --snapshot-key FILE, the control plane's snapshot-key.pem, to check what it sends";
+  }
+  try {
+    return new ControlPlaneSource({
+      urls,
+      token: process.env.TIDEGATE_TOKEN,
+      name: options.name ?? `${hostname()}-${options.port}`,
+      stateDir: options.state,
+      key: createPublicKey(readFileSync(options.snapshotKey)),
+      clock,
+      wallClock: Date.now,
+      random,
+      log,
+    });
+  } catch (error) {
+    return `cannot use --state ${options.state} or --snapshot-key ${options.snapshotKey}: ${(error as Error).message}`;
+  }
 }
 
 function portOf(flag: string, text: string | undefined): number | string {
@@ -109,7 +163,7 @@ function portOf(flag: string, text: string | undefined): number | string {
 
 function startProblem(error: Error & { code?: string; port?: number }, settings: GatewayOptions): string {
   if (error instanceof InvalidConfig) {
-    const list = error.problems.map((p) => `${settings.configDir}/${formatProblem(p)}`).join("\n");
+    const list = error.problems.map((p) => `${settings.source.where}/${formatProblem(p)}`).join("\n");
     return `${list}\ntidegate gateway: the configuration is invalid and there is none to serve on with; nothing was started`;
   }
   if (error.code === "EADDRINUSE" || error.message.includes("EADDRINUSE")) {

@@ -14,10 +14,11 @@ export interface Snapshot {
 }
 
 export function tableOf(snapshot: Snapshot): Table {
-  const { endpoints } = snapshot.rows;
+  const { endpoints, units } = snapshot.rows;
   return compileTable(snapshot.config, {
     region: snapshot.region,
     endpointId: (service, unit, version, origin) =>
       endpoints.get(endpointKey(service, unit, version, origin))!,
+    unitId: (unit) => units.get(unit)!,
   });
 }

@@ -36,6 +36,7 @@ export class Threads {
   readonly #slots: (Slot | undefined)[] = [];
   #snapshot: Snapshot;
   #tls: TlsOptions | undefined;
+  #onServed = (): void => {};
   #lameDuck = false;
   #stopping = false;
   /** Bound ports, once the first thread listens. */
@@ -65,9 +66,17 @@ export class Threads {
     return Math.min(...this.#slots.map((s) => s?.revision ?? 0));
   }
 
-  publish(snapshot: Snapshot): void {
+  /** @param onServed called once all threads serve it, unless a newer one came meanwhile */
+  publish(snapshot: Snapshot, onServed: () => void): void {
     this.#snapshot = snapshot;
+    this.#onServed = onServed;
     this.#say({ type: "snapshot", snapshot });
+  }
+
+  #swapped(): void {
+    if (this.revision !== this.#snapshot.revision) return;
+    this.#onServed();
+    this.#onServed = () => {};
   }
 
   reloadTls(tls: TlsOptions): void {
@@ -145,6 +154,7 @@ export class Threads {
         switch (message.type) {
           case "ready":
             slot.ready = true;
+            this.#swapped();
             // A snapshot that came while it started is waiting in its queue; this one it has.
             resolve({ port: message.port, tlsPort: message.tlsPort });
             return;
@@ -155,6 +165,7 @@ export class Threads {
             return;
           case "swapped":
             slot.revision = message.revision;
+            this.#swapped();
             return;
           case "metrics":
             this.#options.onMetrics(message);

@@ -9,6 +9,7 @@ import type { FleetLimits } from "./fleet-limits.ts";
 import type { LiveState } from "./live-state.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Threads } from "./threads.ts";
+import type { UnitReports } from "./unit-reports.ts";
 
 /** What changes while a gateway runs. */
 export interface Standing {
@@ -24,6 +25,7 @@ export interface ViewParts {
   readonly threads: Threads;
   readonly fleetLimits: FleetLimits;
   readonly breakers: BreakerControl;
+  readonly unitReports: UnitReports;
   readonly standing: () => Standing;
 }
 
@@ -70,6 +72,7 @@ export class GatewayView implements AdminView {
           unit: unit.name,
           region: unit.spec.region,
           healthy: this.#isUnitHealthy(unit.index),
+          drained: live.drains.moved[row]! / 100,
           inflight: live.unitInflight[row],
           pending: live.load.pending[row],
           limit: live.load.limit[row],
@@ -84,6 +87,11 @@ export class GatewayView implements AdminView {
         inflight: live.inflight[e.id],
       })),
     };
+  }
+
+  /** What the control plane is told. */
+  report(): object {
+    return this.#parts.unitReports.take(this.table, (unit) => this.#isUnitHealthy(unit));
   }
 
   limits(): object[] {

@@ -3,7 +3,7 @@
  * ask the same function.
  */
 import type { KeySource, Version } from "./fleet.ts";
-import { canaryPoint, slotOf } from "./hash.ts";
+import { canaryPoint, drainPoint, slotOf } from "./hash.ts";
 import { type HeaderList, headerValue } from "./header-list.ts";
 import { CONTRADICTORY_KEY, keyFrom, type PathParams } from "./partition-key.ts";
 import type { CompiledRoute, EndpointPool, Table, UnitPools } from "./table.ts";
@@ -11,11 +11,21 @@ import type { CompiledRoute, EndpointPool, Table, UnitPools } from "./table.ts";
 /** Live health, one integer per endpoint id; 0 means that it may be used. Shared memory in a gateway. */
 export interface Health {
   readonly endpoints: Int32Array;
+  readonly drains?: Drains;
+}
+
+/** Units that are given no new work, as far as their ramps have come. */
+export interface Drains {
+  /** One number: how many units are drained, in part or whole. */
+  readonly count: Int32Array;
+  /** By unit id: hundredths of its requests that have moved, 0 to 100. */
+  readonly moved: Int32Array;
 }
 
 /** Bits of an endpoint's health. */
 export const DOWN = 1; // active checks fail
 export const EJECTED = 2; // real traffic fails
+export const DRAINED = 4; // an operator gives it no new requests
 
 /** What `decide` needs to know of a request. */
 export interface RouteRequest {
@@ -104,8 +114,12 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
 
   const versionCause = service.hasCanary ? chooseVersion(route, request, key) : "stable";
   const version = versionCause === "stable" ? "stable" : "canary";
-  const candidates = candidatesOf(table, route, request.method, home);
+  let candidates = candidatesOf(table, route, request.method, home);
   if (candidates.length === 0) return { refused: true, cause: "no-pool", route };
+  const { drains } = health;
+  if (drains !== undefined && drains.count[0] !== 0 && candidates.length > 1) {
+    candidates = drainedLast(drains, candidates, key ?? request.client);
+  }
   const found = nextCandidate(health, candidates, version, 0);
   const first = found === -1 ? 0 : found;
   return {
@@ -122,6 +136,25 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
     first,
     panic: found === -1,
   };
+}
+
+/**
+ * Units that this request has moved away from go to the end: they serve it only where nobody else can. A drain moves
+ * keys, not requests, and a key that has moved stays moved while the ramp goes on.
+ */
+function drainedLast({ moved }: Drains, candidates: readonly UnitPools[], key: string): readonly UnitPools[] {
+  let point = -1;
+  let leaves: boolean[] | undefined;
+  for (let i = 0; i < candidates.length; i++) {
+    const share = moved[candidates[i]!.unit.id]!;
+    if (share === 0) continue;
+    if (point === -1) point = drainPoint(key);
+    if (point >= share) continue;
+    leaves ??= new Array<boolean>(candidates.length).fill(false);
+    leaves[i] = true;
+  }
+  if (leaves === undefined) return candidates;
+  return [...candidates.filter((_, i) => !leaves[i]), ...candidates.filter((_, i) => leaves[i])];
 }
 
 /** Methods that RFC 9110 §9.2.1 calls safe: they ask for no change. */

@@ -1,5 +1,5 @@
 /** Says in words what `decide` decided: the one text behind `tidegate explain` and the admin port's `/explain`. */
-import { decide, type Health, isUsable, type RouteRequest } from "./decide.ts";
+import { DOWN, DRAINED, decide, EJECTED, type Health, isUsable, type RouteRequest } from "./decide.ts";
 import type { EndpointPool, Table } from "./table.ts";
 
 export interface Explanation {
@@ -135,10 +135,12 @@ function rows(health: Health, pool: EndpointPool): { origin: string; version: st
   }));
 }
 
-/** `up`, `down`, `ejected`, or both. */
+/** `up`, or what keeps it from new requests. */
 export function healthWord(bits: number): string {
-  const words = [bits & 1 ? "down" : undefined, bits & 2 ? "ejected" : undefined].filter(
-    (w) => w !== undefined,
-  );
+  const words = [
+    bits & DOWN ? "down" : undefined,
+    bits & EJECTED ? "ejected" : undefined,
+    bits & DRAINED ? "drained" : undefined,
+  ].filter((w) => w !== undefined);
   return words.length === 0 ? "up" : words.join(" and ");
 }

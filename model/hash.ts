@@ -28,3 +28,10 @@ export function slotOf(key: string, slots: number): number {
 export function canaryPoint(key: string, saltSeed: number): number {
   return h32(key, saltSeed) / 4_294_967_296;
 }
+
+const DRAIN_SEED = h32("drain");
+
+/** When a key moves as its unit is drained: an integer from 0 (first) to 99 (last), apart from slot and canary. */
+export function drainPoint(key: string): number {
+  return Math.floor((h32(key, DRAIN_SEED) / 4_294_967_296) * 100);
+}

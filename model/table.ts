@@ -36,6 +36,8 @@ export interface UnitPools {
 export interface CompiledUnit {
   /** Place in `table.units`. */
   readonly index: number;
+  /** Names its row of shared live state and outlives the table. */
+  readonly id: number;
   readonly spec: Unit;
   readonly name: string;
   /** Units to try when this one cannot serve. */
@@ -100,6 +102,8 @@ export interface CompileOptions {
   readonly region?: string | undefined;
   /** Row of live state for an endpoint. By default endpoints are numbered in order. */
   readonly endpointId?: (service: string, unit: string, version: Version, origin: string) => number;
+  /** Row of live state for a unit. By default units are numbered in order. */
+  readonly unitId?: (unit: string) => number;
 }
 
 /** @throws never on a Config that `readConfig` returned. */
@@ -109,6 +113,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
   const units = fleet.units.map(
     (spec, index): CompiledUnit => ({
       index,
+      id: options.unitId?.(spec.name) ?? index,
       spec,
       name: spec.name,
       failover: spec.failover.map((name) => unitIndex.get(name)!),

@@ -1,5 +1,5 @@
 /** What operators lay over the base for a while. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { parseDuration } from "../../model/configuration/quantity.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
@@ -130,12 +130,20 @@ export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): vo
 }
 
 /** A union's own refusal would list every field of every kind. */
-async function checkKind({ body }: { body: unknown }): Promise<void> {
-  const kind = typeof body === "object" && body !== null ? (body as { kind?: unknown }).kind : undefined;
-  if (typeof kind === "string" && Object.hasOwn(KINDS, kind)) return;
-  const given =
-    kind === undefined ? "the overlay has no kind" : `there is no overlay kind ${JSON.stringify(kind)}`;
-  throw new Refused("bad-request", `${given}; expected one of ${Object.keys(KINDS).join(", ")}`);
+async function checkKind(request: FastifyRequest): Promise<void> {
+  const body = request.body as { readonly kind?: unknown } | null | undefined;
+  const kind = typeof body === "object" && body !== null ? body.kind : undefined;
+  if (typeof kind !== "string" || !Object.hasOwn(KINDS, kind)) {
+    const given =
+      kind === undefined ? "the overlay has no kind" : `there is no overlay kind ${JSON.stringify(kind)}`;
+    throw new Refused("bad-request", `${given}; expected one of ${Object.keys(KINDS).join(", ")}`);
+  }
+  const validate = request.compileValidationSchema(KINDS[kind as keyof typeof KINDS]);
+  if (validate(body)) return;
+  const [error] = validate.errors ?? [];
+  const extra = error?.params.additionalProperty === undefined ? "" : ` (${error.params.additionalProperty})`;
+  const field = error?.instancePath.slice(1) || "the overlay";
+  throw new Refused("bad-request", `${kind}: ${field} ${error?.message ?? "does not fit"}${extra}`);
 }
 
 function requestFrom({ reason, expires, supersedes, expect: _, ...change }: Body): OverlayRequest {

@@ -72,23 +72,19 @@ export class TestGateway {
   }
 }
 
-/** @param files configuration files by name · @param args further options of `tidegate gateway` */
+/** @param files configuration files by name; undefined: it follows a control plane · @param args further options */
 export async function startGateway(
   t: TestContext,
-  files: Files,
+  files: Files | undefined,
   args: readonly string[] = [],
 ): Promise<TestGateway> {
   const dir = mkdtempSync(join(tmpdir(), "tidegate-test-"));
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, name)), { recursive: true });
-    writeFileSync(join(dir, name), text);
-  }
+  writeFiles(dir, files ?? {});
   const child = fork(
     CLI,
     [
       "gateway",
-      "--config",
-      dir,
+      ...(files === undefined ? [] : ["--config", dir]),
       "--host",
       "127.0.0.1",
       "--port",
@@ -126,6 +122,13 @@ export async function startGateway(
   gateway.tlsPort = message.tlsPort ?? 0;
   gateway.adminPort = message.adminPort;
   return gateway;
+}
+
+export function writeFiles(dir: string, files: Files): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  }
 }
 
 /** Looks again and again until the condition holds; fails after the deadline with what was last seen. */

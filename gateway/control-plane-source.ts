@@ -1,0 +1,294 @@
+/**
+ * Follows a control plane: one stream, verified snapshots, acknowledgements, a report a second.
+ *
+ * A gateway without its control plane serves on with what it has, and starts with what it had; it only hears of nothing
+ * new. Nothing here is on the way of a request.
+ */
+import type { KeyObject } from "node:crypto";
+import { createParser, type EventSourceMessage } from "eventsource-parser";
+import type { Logger } from "pino";
+import { Agent, type Dispatcher } from "undici";
+import type { Clock, Random } from "../model/clock.ts";
+import { isNewer, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
+import { type Verified, verified } from "./publication.ts";
+import { SnapshotFile } from "./snapshot-file.ts";
+import type { Source, Sourced, SourceHooks } from "./source.ts";
+
+export interface ControlPlaneSourceOptions {
+  /** Tried in turn. */
+  readonly urls: readonly string[];
+  readonly token: string | undefined;
+  /** This gateway's name, unlike any other's in the fleet. */
+  readonly name: string;
+  /** Where the last good snapshot rests. */
+  readonly stateDir: string;
+  /** Checks what is sent. */
+  readonly key: KeyObject;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** The control plane beats once a second; a stream that is silent for so long (ms) is dead. */
+const SILENT = 5_000;
+const CONNECT_TIMEOUT = 2_000;
+/** Between two tries to connect (ms): growing, and never in step with the other gateways. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 5_000;
+/** A gateway that has nothing on its disk waits so long (ms) for its first snapshot. */
+const FIRST_SNAPSHOT = 60_000;
+const REPORT_EVERY = 1_000;
+
+export class ControlPlaneSource implements Source {
+  readonly where: string;
+  readonly #options: ControlPlaneSourceOptions;
+  readonly #file: SnapshotFile;
+  readonly #agent = new Agent({
+    connectTimeout: CONNECT_TIMEOUT,
+    headersTimeout: SILENT,
+    bodyTimeout: SILENT,
+  });
+  readonly #stopped = new AbortController();
+  #hooks: SourceHooks | undefined;
+  /** What is served, or will be as soon as the threads have it. */
+  #current: Verified | undefined;
+  #onFirst: ((first: Sourced) => void) | undefined;
+  #url = 0;
+  #saidDown = false;
+  #refusedWhat = "";
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @throws when the state directory cannot be used */
+  constructor(options: ControlPlaneSourceOptions) {
+    this.#options = options;
+    this.where = options.urls.join(", ");
+    this.#file = new SnapshotFile(options.stateDir);
+  }
+
+  /** What is on the disk; where there is nothing good, what the control plane sends first. */
+  async first(): Promise<Sourced> {
+    const { key, log, wallClock } = this.#options;
+    try {
+      const found = this.#file.read(key);
+      if (found !== undefined) {
+        this.#current = found;
+        log.info({ ...standing(found) }, "starting with the snapshot on disk");
+        return sourced(found, wallClock());
+      }
+    } catch (error) {
+      log.error({ reason: (error as Error).message }, "the snapshot on disk is not served");
+    }
+    log.info({ controlPlane: this.where }, "waiting for the first snapshot");
+    const first = new Promise<Sourced>((resolve, reject) => {
+      this.#onFirst = resolve;
+      const timer = setTimeout(() => {
+        reject(new Error(`no control plane of ${this.where} sent a snapshot in ${FIRST_SNAPSHOT / 1000} s`));
+      }, FIRST_SNAPSHOT);
+      timer.unref();
+    });
+    void this.#follow();
+    return first;
+  }
+
+  start(hooks: SourceHooks): void {
+    this.#hooks = hooks;
+    if (this.#onFirst === undefined) void this.#follow();
+    this.#timer = setInterval(() => void this.#report(), REPORT_EVERY);
+  }
+
+  reload(): void {
+    this.#options.log.info("nothing to read again: this gateway follows a control plane");
+  }
+
+  served({ epoch, revision }: Sourced): void {
+    void this.#say("acks", { epoch, revision, outcome: "applied", reasons: [] });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#stopped.abort();
+    void this.#agent.destroy().catch(() => {});
+  }
+
+  async #follow(): Promise<void> {
+    const { clock, random, log } = this.#options;
+    let pause = FIRST_PAUSE;
+    while (!this.#stopped.signal.aborted) {
+      const began = clock.now();
+      try {
+        await this.#listen();
+        this.#lost("the stream ended");
+      } catch (error) {
+        this.#lost((error as Error).message);
+      }
+      this.#url++;
+      pause = clock.now() - began > LONGEST_PAUSE ? FIRST_PAUSE : Math.min(LONGEST_PAUSE, pause * 2);
+      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + random.next() / 2)));
+    }
+    log.debug("no longer following");
+  }
+
+  async #listen(): Promise<void> {
+    const { log } = this.#options;
+    const parser = createParser({ onEvent: (event) => this.#onEvent(event) });
+    const { statusCode, body } = await this.#request("GET", "stream", undefined, {
+      accept: "text/event-stream",
+      "x-tidegate-sections": [...(this.#current?.sections.keys() ?? [])].join(","),
+    });
+    if (statusCode !== 200) throw new Error(`${statusCode}: ${(await body.text()).slice(0, 300)}`);
+    if (this.#saidDown) log.info({ controlPlane: this.where }, "the control plane answers again");
+    this.#saidDown = false;
+    const decoder = new TextDecoder();
+    let sinceEvent = 0;
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      const text = decoder.decode(chunk, { stream: true });
+      sinceEvent = text.includes("\n\n") ? 0 : sinceEvent + text.length;
+      if (sinceEvent > MOST_SNAPSHOT_BYTES)
+        throw new Error("a snapshot is larger than any that this gateway takes");
+      parser.feed(text);
+    }
+  }
+
+  #onEvent({ event, data }: EventSourceMessage): void {
+    if (event !== "snapshot") return;
+    let next: Verified;
+    let now: number;
+    try {
+      const publication = JSON.parse(data) as Publication;
+      next = verified(publication, this.#current?.sections ?? new Map(), this.#options.key);
+      now = Number.isFinite(publication.now) ? publication.now : next.manifest.at;
+    } catch (error) {
+      this.#refuse(undefined, [(error as Error).message]);
+      return;
+    }
+    const current = this.#current;
+    if (current !== undefined) {
+      const { epoch, revision } = current.manifest;
+      if (next.text === current.text) {
+        // What it has already: the control plane should know.
+        this.served(sourced(next, now));
+        return;
+      }
+      if (!isNewer(next.manifest, current.manifest)) {
+        const because = `it is older than revision ${revision} of epoch ${epoch}, which is served`;
+        this.#refuse(next, [because]);
+        return;
+      }
+      if (next.manifest.fleet !== current.manifest.fleet) {
+        this.#refuse(next, [
+          `it is of the fleet ${next.manifest.fleet}, and this gateway is of ${current.manifest.fleet}`,
+        ]);
+        return;
+      }
+    } else {
+      const reached = this.#reached();
+      if (isNewer({ ...next.manifest, ...reached }, next.manifest)) {
+        this.#refuse(next, [
+          `it is older than revision ${reached.revision} of epoch ${reached.epoch}, which was served here`,
+        ]);
+        return;
+      }
+    }
+    this.#take(next, now);
+  }
+
+  #take(next: Verified, now: number): void {
+    const before = this.#current?.manifest;
+    // Another leader says the same: there is nothing to swap.
+    const isSame = JSON.stringify(before?.sections) === JSON.stringify(next.manifest.sections);
+    const refused = isSame ? [] : (this.#hooks?.use(sourced(next, now)) ?? []);
+    if (refused.length > 0) {
+      this.#refuse(next, refused);
+      return;
+    }
+    this.#current = next;
+    this.#refusedWhat = "";
+    try {
+      this.#file.write(next);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#options.log.error(
+        { reason },
+        "the snapshot serves, and cannot be kept on disk: a restart would not have it",
+      );
+    }
+    if (this.#hooks === undefined) this.#onFirst?.(sourced(next, now));
+    else if (isSame) this.served(sourced(next, now));
+  }
+
+  #refuse(next: Verified | undefined, reasons: readonly string[]): void {
+    const what = `${next?.text ?? ""} ${reasons.join(" ")}`;
+    if (what === this.#refusedWhat) return;
+    this.#refusedWhat = what;
+    this.#hooks?.refused(reasons);
+    const { epoch = 0, revision = 0 } = next?.manifest ?? {};
+    this.#options.log.error(
+      { epoch, revision, reasons },
+      "a snapshot was refused; the one before it serves on",
+    );
+    const short = reasons.slice(0, 20).map((r) => r.slice(0, 1_000));
+    void this.#say("acks", { epoch, revision, outcome: "refused", reasons: short });
+  }
+
+  #reached(): { epoch: number; revision: number } {
+    try {
+      return this.#file.reached();
+    } catch {
+      return { epoch: 0, revision: 0 };
+    }
+  }
+
+  #lost(reason: string): void {
+    if (this.#saidDown || this.#stopped.signal.aborted) return;
+    this.#saidDown = true;
+    this.#options.log.warn(
+      { reason, controlPlane: this.where },
+      "the control plane does not answer; serving on without",
+    );
+  }
+
+  async #report(): Promise<void> {
+    if (this.#saidDown || this.#current === undefined) return;
+    const { epoch, revision } = this.#current.manifest;
+    await this.#say("reports", { epoch, revision, units: this.#hooks?.report() ?? {} });
+  }
+
+  /** What is lost is said again by the next report. */
+  async #say(what: string, said: object): Promise<void> {
+    try {
+      const json = { "content-type": "application/json" };
+      const { body } = await this.#request("POST", what, JSON.stringify(said), json);
+      await body.dump();
+    } catch {
+      // The stream tells whether the control plane is there.
+    }
+  }
+
+  #request(
+    method: "GET" | "POST",
+    what: string,
+    body: string | undefined,
+    headers: Record<string, string>,
+  ): Promise<Dispatcher.ResponseData> {
+    const { urls, token, name } = this.#options;
+    const origin = urls[this.#url % urls.length]!;
+    return this.#agent.request({
+      origin,
+      path: `/v1/gateways/${encodeURIComponent(name)}/${what}`,
+      method,
+      body: body ?? null,
+      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      signal: this.#stopped.signal,
+    });
+  }
+}
+
+function sourced({ manifest, config }: Verified, now: number): Sourced {
+  return { config, epoch: manifest.epoch, revision: manifest.revision, now };
+}
+
+function standing({ manifest }: Verified): object {
+  return { epoch: manifest.epoch, revision: manifest.revision, at: new Date(manifest.at).toISOString() };
+}
