@@ -1,9 +1,13 @@
 /** The `tidegate` command. One line per command; each file registers its own. */
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { registerAudit, registerTokens } from "./audit.ts";
+import { registerConfiguration } from "./configuration.ts";
 import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
 import { registerGateway } from "./gateway.ts";
+import { registerOverlays } from "./overlays.ts";
+import { registerStatus } from "./status.ts";
 import { registerValidate } from "./validate.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -24,6 +28,8 @@ Begin here:
   tidegate validate configs/demo                                  check a directory of YAML
   tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
   tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
+  tidegate control-plane --config configs/demo --dev              run a control plane, to operate a fleet of gateways:
+  tidegate status · apply · diff · history · rollback · drain · undrain · overlay · audit · token
 
 A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
 gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
@@ -34,6 +40,11 @@ registerValidate(program);
 registerExplain(program);
 registerGateway(program);
 registerControlPlane(program);
+registerStatus(program);
+registerConfiguration(program);
+registerOverlays(program);
+registerAudit(program);
+registerTokens(program);
 
 // commander ends with 1 for a wrong command line, which here means "no" and not "what?".
 exitWith(program);

@@ -245,7 +245,7 @@ export class ControlPlaneSource implements Source {
     this.#saidDown = true;
     this.#options.log.warn(
       { reason, controlPlane: this.where },
-      "the control plane does not answer; serving on without",
+      "no snapshots from the control plane; serving on without",
     );
   }
 

@@ -1,13 +1,12 @@
 /** What operators lay over the base for a while. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
-import { parseDuration } from "../../model/configuration/quantity.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
 import { describeChange, type OverlayChange } from "../../model/overlay.ts";
 import { differences } from "../difference.ts";
 import { draftOverlay, needed, type OverlayRequest } from "../draft.ts";
 import { Refused } from "../refused.ts";
-import { Anything, Duration, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
+import { Anything, Duration, durationFrom, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 const LONGEST = 366 * 24 * 3_600_000;
@@ -167,7 +166,7 @@ function changeFrom(change: OverlayChange): OverlayChange {
 }
 
 function durationOf(field: string, text: string, least: number, most: number): number {
-  const milliseconds = parseDuration(text);
+  const milliseconds = durationFrom(text);
   if (milliseconds === undefined || milliseconds < least || milliseconds > most) {
     throw new Refused(
       "bad-request",

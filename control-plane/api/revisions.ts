@@ -17,7 +17,10 @@ import type { Plane } from "./server.ts";
 
 const Number9 = Type.String({ pattern: "^[0-9]{1,9}$" });
 
-export function registerRevisions(api: FastifyInstance, { desk, store }: Plane): void {
+/** Milliseconds. */
+const LONGEST_WAIT = 10_000;
+
+export function registerRevisions(api: FastifyInstance, { desk, store, gateways, now }: Plane): void {
   api.get<{ Querystring: PageQuery }>(
     "/v1/revisions",
     {
@@ -64,6 +67,37 @@ export function registerRevisions(api: FastifyInstance, { desk, store }: Plane):
       const { revision, base, overlays, config } = await standingAt(params.number);
       reply.header("etag", `"${revision.number}"`);
       return { revision, files: Object.fromEntries(base), overlays, effective: config };
+    },
+  );
+
+  api.get<{ Params: { number: string }; Querystring: { wait?: string } }>(
+    "/v1/revisions/:number/convergence",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Who serves a revision, or a newer one; `wait` (ms) for the rest of them",
+        params: Type.Object({ number: Number9 }),
+        querystring: Type.Object(
+          { wait: Type.Optional(Type.String({ pattern: "^[0-9]{1,5}$" })) },
+          { additionalProperties: false },
+        ),
+        response: responses(
+          Type.Object({
+            live: Type.Integer(),
+            behind: Type.Array(Type.String()),
+            refused: Type.Array(Type.String()),
+          }),
+        ),
+      },
+    },
+    async ({ params, query }) => {
+      const until = now() + Math.min(LONGEST_WAIT, Number(query.wait ?? 0));
+      for (;;) {
+        const found = gateways.convergence(Number(params.number));
+        const left = until - now();
+        if (found.behind.length === 0 || left <= 0) return found;
+        await gateways.news(Math.min(left, 250));
+      }
     },
   );
 

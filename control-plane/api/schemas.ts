@@ -1,5 +1,6 @@
 /** Shapes that several resources share; OpenAPI is generated from them. */
 import { type TSchema, Type } from "typebox";
+import { parseDuration } from "../../model/configuration/quantity.ts";
 
 export const Problem = Type.Object(
   { type: Type.String(), title: Type.String(), status: Type.Integer() },
@@ -25,6 +26,11 @@ export const Duration = Type.String({ maxLength: 20, pattern: "^[0-9]+(\\.[0-9]+
 
 /** The revision that the writer saw: another one by now is a conflict. */
 export const Expect = Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 }));
+
+/** @returns undefined when it is none. Tokens and overlays last for days, which the configuration language has not. */
+export function durationFrom(text: string): number | undefined {
+  return text.endsWith("d") ? Number.parseFloat(text) * 24 * 3_600_000 : parseDuration(text);
+}
 
 export const Page = Type.Object(
   {

@@ -1,10 +1,9 @@
 /** Who may do what: tokens are made, listed and revoked. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { parseDuration } from "../../model/configuration/quantity.ts";
 import { Refused } from "../refused.ts";
 import { LONGEST_TOKEN, makeToken, ROLES, type Role, TOKEN, type Token } from "../tokens.ts";
-import { Anything, Duration, Reason, responses } from "./schemas.ts";
+import { Anything, Duration, durationFrom, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 const RoleShape = Type.Union([...ROLES, "gateway"].map((role) => Type.Literal(role)));
@@ -46,7 +45,7 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
     },
     async ({ body, actor }, reply) => {
       const { name, role, reason } = body;
-      const expiresIn = parseDuration(body.expires);
+      const expiresIn = durationFrom(body.expires);
       if (expiresIn === undefined || expiresIn < 1_000 || expiresIn > LONGEST_TOKEN) {
         throw new Refused("bad-request", `expires is ${body.expires}; expected a duration from 1s to 366d`);
       }

@@ -1,0 +1,124 @@
+/** What every command that operates a fleet has in common: where the control plane is, who asks, how a refusal looks. */
+import { readFileSync } from "node:fs";
+import { styleText } from "node:util";
+import type { Command } from "commander";
+
+export interface ApiOptions {
+  readonly controlPlane?: string;
+  readonly json?: boolean;
+}
+
+const DEFAULT_URL = "http://127.0.0.1:8090";
+const TIMEOUT = 70_000;
+
+/** The control plane said no, or nothing. */
+export class ApiFailure extends Error {
+  /** The problem document; undefined when nothing came. */
+  readonly problem: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(message: string, problem?: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.problem = problem;
+  }
+}
+
+export class ApiClient {
+  readonly url: string;
+  readonly #token: string | undefined;
+
+  constructor(options: ApiOptions) {
+    this.url = (options.controlPlane ?? process.env.TIDEGATE_CONTROL_PLANE ?? DEFAULT_URL).replace(/\/$/, "");
+    this.#token = process.env.TIDEGATE_TOKEN?.trim() || tokenFromFile();
+  }
+
+  /** @throws ApiFailure */
+  async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let answer: Response;
+    let text: string;
+    try {
+      answer = await fetch(`${this.url}${path}`, {
+        method,
+        headers: {
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(TIMEOUT),
+      });
+      text = await answer.text();
+    } catch (error) {
+      const { message, cause } = error as Error & { cause?: Error };
+      throw new ApiFailure(
+        `the control plane at ${this.url} does not answer (${cause?.message || message}); ` +
+          "say where it is with --control-plane or TIDEGATE_CONTROL_PLANE",
+      );
+    }
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(text);
+    } catch {
+      throw new ApiFailure(`${this.url} answered ${answer.status} and no JSON: is it a control plane?`);
+    }
+    if (answer.ok) return parsed as T;
+    const problem = parsed as Record<string, unknown>;
+    throw new ApiFailure(String(problem.title ?? answer.status), problem);
+  }
+}
+
+/** For people who keep it in a file: TIDEGATE_TOKEN_FILE. */
+function tokenFromFile(): string | undefined {
+  const file = process.env.TIDEGATE_TOKEN_FILE;
+  return file === undefined ? undefined : readFileSync(file, "utf8").trim();
+}
+
+/** The options that every such command has. */
+export function withApi(command: Command): Command {
+  return command
+    .option("--control-plane <url>", `the control plane; or TIDEGATE_CONTROL_PLANE (default: ${DEFAULT_URL})`)
+    .option("--json", "print what the API answers, for scripts");
+}
+
+/** Runs a command: 0 done, 1 refused or failed, with the reason on standard error. */
+export async function runApi(
+  options: ApiOptions,
+  act: (api: ApiClient, print: Printer) => Promise<void>,
+): Promise<void> {
+  try {
+    await act(new ApiClient(options), new Printer(options.json ?? false));
+  } catch (error) {
+    if (!(error instanceof ApiFailure)) throw error;
+    const { problem } = error;
+    if (options.json === true) {
+      process.stdout.write(`${JSON.stringify(problem ?? { title: error.message }, null, 2)}\n`);
+    } else {
+      process.stderr.write(`${styleText("red", "refused", { stream: process.stderr })}: ${error.message}\n`);
+      for (const { text } of (problem?.problems ?? []) as { text: string }[])
+        process.stderr.write(`  ${text}\n`);
+    }
+    process.exitCode = 1;
+  }
+}
+
+/** Either JSON, or text for a person. */
+export class Printer {
+  readonly json: boolean;
+
+  constructor(json: boolean) {
+    this.json = json;
+  }
+
+  /** @param text what a person is shown in its place */
+  say(answer: unknown, text: () => string): void {
+    process.stdout.write(this.json ? `${JSON.stringify(answer, null, 2)}\n` : `${text()}\n`);
+  }
+
+  /** Progress, for people only: on standard error, and on one line where that is a terminal. */
+  progress(text: string): void {
+    if (this.json) return;
+    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
+  }
+
+  endProgress(): void {
+    if (!this.json && process.stderr.isTTY) process.stderr.write("\n");
+  }
+}

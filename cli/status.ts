@@ -1,0 +1,95 @@
+/** `tidegate status`: what holds, who serves it, and what is unlike the base. */
+import type { Command } from "commander";
+import { type ApiOptions, runApi, withApi } from "./api-client.ts";
+import { moment, paint, span, table } from "./tables.ts";
+
+interface Status {
+  readonly fleet: string | null;
+  readonly now: number;
+  readonly leads: boolean;
+  readonly epoch: number | null;
+  readonly revision: { number: number; at: number; author: string; reason: string } | null;
+  readonly convergence: { live: number; behind: string[]; refused: string[] };
+  readonly units: readonly {
+    unit: string;
+    region: string;
+    healthy: boolean | null;
+    drained: number | null;
+    drain: object | null;
+    inflight: number | null;
+    rate: number | null;
+    capacity: number | null;
+  }[];
+  readonly overlays: readonly { id: string; does: string; owner: string; reason: string }[];
+  readonly gateways: readonly {
+    gateway: string;
+    connected: boolean;
+    heardAt: number;
+    epoch: number;
+    revision: number;
+    refused: { revision: number; reasons: string[] } | null;
+  }[];
+}
+
+export function registerStatus(program: Command): void {
+  withApi(program.command("status"))
+    .description("the fleet: units, gateways, and what lies over the base")
+    .action((options: ApiOptions) =>
+      runApi(options, async (api, print) => {
+        const status = await api.call<Status>("GET", "/v1/status");
+        print.say(status, () => statusText(status));
+        if (status.convergence.refused.length > 0) process.exitCode = 1;
+      }),
+    );
+}
+
+function statusText(status: Status): string {
+  const { revision, units, gateways, overlays } = status;
+  if (revision === null) return "no configuration yet: tidegate apply DIR --reason TEXT";
+  const lines = [
+    `${paint("bold", status.fleet ?? "")}: revision ${revision.number}, ${moment(revision.at)}, by ${revision.author}: ${revision.reason}`,
+    table(
+      ["unit", "region", "health", "drained", "under way", "requests/s", "capacity"],
+      units.map((u) => [
+        u.unit,
+        u.region,
+        u.healthy === null
+          ? paint("dim", "no data")
+          : u.healthy
+            ? paint("green", "healthy")
+            : paint("red", "unhealthy"),
+        u.drain === null && (u.drained ?? 0) === 0
+          ? ""
+          : paint("yellow", `${Math.round((u.drained ?? 0) * 100)} %`),
+        number(u.inflight),
+        number(u.rate),
+        number(u.capacity),
+      ]),
+    ),
+  ];
+  if (gateways.length === 0) lines.push("no gateway has connected");
+  else {
+    lines.push(
+      table(
+        ["gateway", "heard of", "revision", ""],
+        gateways.map((g) => [
+          g.gateway,
+          g.connected
+            ? `${span(status.now - g.heardAt)} ago`
+            : paint("red", `gone, ${span(status.now - g.heardAt)} ago`),
+          g.revision === revision.number ? `${g.revision}` : paint("yellow", `${g.revision}`),
+          g.refused === null
+            ? ""
+            : paint("red", `refused ${g.refused.revision}: ${g.refused.reasons.join("; ")}`),
+        ]),
+      ),
+    );
+  }
+  for (const { id, does, owner, reason } of overlays)
+    lines.push(`${paint("yellow", id)} ${does}, by ${owner}: ${reason}`);
+  return lines.join("\n");
+}
+
+function number(value: number | null): string {
+  return value === null ? "" : `${Math.round(value)}`;
+}
