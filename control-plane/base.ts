@@ -31,8 +31,16 @@ export function refusedFiles(files: Readonly<Record<string, string>>): string | 
   return undefined;
 }
 
+/** What was read of a base: a change reads it for its preview, its commit and its warnings. */
+const READ = new WeakMap<Base, ReadConfig>();
+
 export function readBase(base: Base): ReadConfig {
-  return readConfig((name) => base.get(name));
+  let read = READ.get(base);
+  if (read === undefined) {
+    read = readConfig((name) => base.get(name));
+    READ.set(base, read);
+  }
+  return read;
 }
 
 export function digestOf(text: string): string {

@@ -4,6 +4,8 @@
  */
 import type { Config } from "./config.ts";
 import type { Fleet } from "./fleet.ts";
+import { hashKey } from "./hash.ts";
+import type { Route } from "./route.ts";
 
 /** One part of a configuration: its JSON text. */
 export type Sections = ReadonlyMap<string, string>;
@@ -35,17 +37,22 @@ export interface Publication {
 /** Most bytes of one configuration: ten times what the largest fleets need. */
 export const MOST_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 
+/** Routes in one section, on average. */
+const CHUNK = 16;
+
 export function sectionsOf(config: Config): Sections {
   const { fleet, routes, limits, gateway, breakers } = config;
   const { placement, services, ...rest } = fleet;
   const sections = new Map<string, unknown>([
     ["units", rest],
     ["placement", placement],
-    ["routes", routes],
     ["limits", limits],
     ["gateway", gateway],
   ]);
   if (breakers !== undefined) sections.set("breakers", breakers);
+  const chunks = chunksOf(routes);
+  sections.set("routes", [...chunks.keys()]);
+  for (const [name, chunk] of chunks) sections.set(name, chunk);
   // The order of services is part of the configuration.
   sections.set(
     "services",
@@ -73,11 +80,28 @@ export function configFrom(sections: Sections): Config {
       placement: read("placement"),
       services: names.map((name) => read(`service/${name}`)),
     },
-    routes: read("routes"),
+    routes: read<string[]>("routes").flatMap((name) => read<Route[]>(name)),
     limits: read("limits"),
     gateway: read("gateway"),
     ...(sections.has("breakers") ? { breakers: read("breakers") } : {}),
   };
+}
+
+/**
+ * Routes in their order, some at a time, so that a change of one sends little. Where a chunk ends is said by the routes'
+ * names, not by their number: a route that comes or goes changes its own chunk and no other.
+ */
+function chunksOf(routes: readonly Route[]): Map<string, Route[]> {
+  const chunks = new Map<string, Route[]>();
+  let chunk: Route[] = [];
+  for (const route of routes) {
+    if (chunk.length === 0 || hashKey(route.name) % CHUNK === 0) {
+      chunk = [];
+      chunks.set(`routes/${route.name}`, chunk);
+    }
+    chunk.push(route);
+  }
+  return chunks;
 }
 
 /** Whether one publication may follow another: epochs never go back, and revisions do not within one. */

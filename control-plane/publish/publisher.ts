@@ -24,14 +24,15 @@ interface Signed {
   readonly signature: string;
   /** Digest → text. */
   readonly sections: ReadonlyMap<string, string>;
+  readonly digests: ReadonlySet<string>;
 }
 
 class Stream {
   readonly outlet: Outlet;
   /** Digests that the gateway has. */
-  has: Set<string>;
+  has: ReadonlySet<string>;
 
-  constructor(outlet: Outlet, has: Set<string>) {
+  constructor(outlet: Outlet, has: ReadonlySet<string>) {
     this.outlet = outlet;
     this.has = has;
   }
@@ -75,8 +76,15 @@ export class Publisher {
       sections: named,
     };
     const text = JSON.stringify(manifest);
-    this.#current = { manifest, text, signature: sign(this.#key, text), sections };
-    for (const stream of this.#streams) this.#send(stream);
+    const digests: ReadonlySet<string> = new Set(sections.keys());
+    this.#current = { manifest, text, signature: sign(this.#key, text), sections, digests };
+    // Most gateways have the same, and get the same: it is written out once.
+    const messages = new Map<ReadonlySet<string>, string>();
+    for (const stream of this.#streams) {
+      const message = messages.get(stream.has) ?? this.#message(this.#current, stream.has);
+      messages.set(stream.has, message);
+      this.#send(stream, message);
+    }
   }
 
   /**
@@ -88,7 +96,7 @@ export class Publisher {
   listen(outlet: Outlet, has: Iterable<string>): () => void {
     const stream = new Stream(outlet, new Set(has));
     this.#streams.add(stream);
-    this.#send(stream);
+    if (this.#current !== undefined) this.#send(stream, this.#message(this.#current, stream.has));
     return () => this.#streams.delete(stream);
   }
 
@@ -103,16 +111,18 @@ export class Publisher {
     this.#streams.clear();
   }
 
-  #send(stream: Stream): void {
-    if (this.#current === undefined) return;
-    const { manifest, text, signature, sections } = this.#current;
+  #message({ manifest, text, signature, sections }: Signed, has: ReadonlySet<string>): string {
     const lacking: Record<string, string> = {};
-    for (const [digest, section] of sections) if (!stream.has.has(digest)) lacking[digest] = section;
-    // Exactly what it will keep: what is no longer named is forgotten on both sides.
-    stream.has = new Set(sections.keys());
+    for (const [digest, section] of sections) if (!has.has(digest)) lacking[digest] = section;
     const publication: Publication = { manifest: text, signature, sections: lacking, now: this.#now() };
     const id = `${manifest.epoch}-${manifest.revision}`;
-    this.#write(stream, `event: snapshot\nid: ${id}\ndata: ${JSON.stringify(publication)}\n\n`);
+    return `event: snapshot\nid: ${id}\ndata: ${JSON.stringify(publication)}\n\n`;
+  }
+
+  #send(stream: Stream, message: string): void {
+    // Exactly what it will keep: what is no longer named is forgotten on both sides.
+    stream.has = this.#current!.digests;
+    this.#write(stream, message);
   }
 
   #write(stream: Stream, text: string): void {
