@@ -23,6 +23,7 @@ import { Limiter, type OnNewKey } from "./limiter.ts";
 import { Room } from "./room.ts";
 import { StaleCaches } from "./stale-caches.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
+import { Tunnels } from "./tunnel.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
 
@@ -66,6 +67,7 @@ export class Core {
   readonly accessLog: AccessLog;
   readonly upstreams: Upstreams;
   readonly nursery: Nursery;
+  readonly tunnels: Tunnels;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
@@ -99,6 +101,7 @@ export class Core {
     this.room = new Room(options.live, options.clock);
     this.stale = new StaleCaches(clock, threads);
     this.deadlines = new Deadlines(options.clock);
+    this.tunnels = new Tunnels(this.deadlines);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
     this.swap(snapshot);

@@ -27,7 +27,6 @@ import type { RetryBudget } from "./retry-budget.ts";
 import { settle } from "./settle.ts";
 import { staleQuestion } from "./stale-entry.ts";
 import type { Recorder } from "./stale-recorder.ts";
-import { openTunnel } from "./tunnel.ts";
 import { Turn, type TurnHolder } from "./turn.ts";
 
 /** What an exchange waits for. */
@@ -230,7 +229,8 @@ export class Exchange
     // From here on the client's socket is a tunnel's and not an answer's.
     disown(response);
     this.core.deadlines.remove(this);
-    openTunnel(this.core.deadlines, response, upstream, headers, upgradeHead!.take(), () => {
+    const { id } = attempt.endpoint.pool.unit;
+    this.core.tunnels.open(id, response, upstream, headers, upgradeHead!.take(), () => {
       attempt.finish("success");
       this.#settle();
     });

@@ -26,7 +26,8 @@ export interface LiveState {
   /** `Date`-free start of an endpoint's slow start, in the main thread's monotonic milliseconds; 0 is none. */
   readonly warmingSince: Float64Array;
   readonly breakers: BreakerBoard;
-  readonly drains: Drains;
+  /** With which units' tunnels are closed: by unit row, 1 where a drain does not wait for them any longer. */
+  readonly drains: Drains & { readonly closed: Int32Array };
   /** How busy each unit is. */
   readonly load: UnitLoad;
   /** Client connections open, over all threads (one number). */
@@ -48,7 +49,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     8 * MAX_ENDPOINTS +
     UnitLoad.bytes +
     BreakerBoard.bytes +
-    4 * (3 * MAX_ENDPOINTS + 2 * MAX_UNITS + 2 + threads + threads * PER_THREAD);
+    4 * (3 * MAX_ENDPOINTS + 3 * MAX_UNITS + 2 + threads + threads * PER_THREAD);
   const memory = buffer ?? new SharedArrayBuffer(bytes);
   let at = 0;
   const ints = (length: number): Int32Array => {
@@ -69,7 +70,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     failures: ints(MAX_ENDPOINTS),
     inflight: ints(MAX_ENDPOINTS),
     unitInflight: ints(MAX_UNITS),
-    drains: { count: ints(1), moved: ints(MAX_UNITS) },
+    drains: { count: ints(1), moved: ints(MAX_UNITS), closed: ints(MAX_UNITS) },
     // The first number is the total, the others each thread's part.
     connections: ints(1 + threads),
     perThread: Array.from({ length: threads }, () => ints(PER_THREAD)),

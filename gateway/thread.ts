@@ -52,6 +52,8 @@ const sessions = new Set<Http2Session>();
 
 setInterval(() => {
   core.deadlines.look((error) => core.onError(error));
+  const { drains } = core.live;
+  if (drains.count[0] !== 0) core.tunnels.closeDrained(drains.closed);
 }, TICK);
 core.queues.onWaiting = () => setTimeout(lookAtQueues, QUEUE_TICK);
 setInterval(() => core.lag.tick(core.clock.now()), LAG_TICK);

@@ -16,36 +16,58 @@ function tunnelHead(headers: IncomingHttpHeaders): string {
   return `${text}\r\n`;
 }
 
-/**
- * Answers 101 to the client and joins its socket to the unit's.
- *
- * @param early what the client sent behind its request
- * @param onClosed called once, when both ends are closed
- */
-export function openTunnel(
-  deadlines: Deadlines,
-  response: ServerResponse,
-  unit: Duplex,
-  headers: IncomingHttpHeaders,
-  early: Buffer,
-  onClosed: () => void,
-): void {
-  const client = response.socket!;
-  response.detachSocket(client);
-  // Either side may have said its last and still listen; undici made its socket for answers, which end both ways.
-  unit.allowHalfOpen = true;
-  new Tunnel(deadlines, client, unit, onClosed).open(tunnelHead(headers), early);
+/** The tunnels of one thread. */
+export class Tunnels {
+  readonly #deadlines: Deadlines;
+  readonly #open = new Set<Tunnel>();
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines;
+  }
+
+  /**
+   * Answers 101 to the client and joins its socket to the unit's.
+   *
+   * @param unitId row of the unit · @param early what the client sent behind its request
+   * @param onClosed called once, when both ends are closed
+   */
+  open(
+    unitId: number,
+    response: ServerResponse,
+    unit: Duplex,
+    headers: IncomingHttpHeaders,
+    early: Buffer,
+    onClosed: () => void,
+  ): void {
+    const client = response.socket!;
+    response.detachSocket(client);
+    // Either side may have said its last and still listen; undici made its socket for answers, which end both ways.
+    unit.allowHalfOpen = true;
+    const tunnel: Tunnel = new Tunnel(this.#deadlines, unitId, client, unit, () => {
+      this.#open.delete(tunnel);
+      onClosed();
+    });
+    this.#open.add(tunnel);
+    tunnel.open(tunnelHead(headers), early);
+  }
+
+  /** Closes those to units whose drain does not wait for them any longer. */
+  closeDrained(closed: Int32Array): void {
+    for (const tunnel of [...this.#open]) if (closed[tunnel.unitId] === 1) tunnel.close();
+  }
 }
 
 class Tunnel extends Waiting {
+  readonly unitId: number;
   readonly #deadlines: Deadlines;
   readonly #client: Duplex;
   readonly #unit: Duplex;
   readonly #onClosed: () => void;
   #closed = false;
 
-  constructor(deadlines: Deadlines, client: Duplex, unit: Duplex, onClosed: () => void) {
+  constructor(deadlines: Deadlines, unitId: number, client: Duplex, unit: Duplex, onClosed: () => void) {
     super();
+    this.unitId = unitId;
     this.#deadlines = deadlines;
     this.#client = client;
     this.#unit = unit;
@@ -63,7 +85,7 @@ class Tunnel extends Waiting {
   }
 
   override onOverdue(): void {
-    this.#close();
+    this.close();
   }
 
   #join(from: Duplex, to: Duplex): void {
@@ -73,8 +95,8 @@ class Tunnel extends Waiting {
     });
     to.on("drain", () => from.resume());
     from.on("end", () => to.end());
-    from.on("error", () => this.#close());
-    from.on("close", () => this.#close());
+    from.on("error", () => this.close());
+    from.on("close", () => this.close());
     from.resume();
   }
 
@@ -82,7 +104,7 @@ class Tunnel extends Waiting {
     this.deadline = this.#deadlines.coarseNow + TICK + IDLE;
   }
 
-  #close(): void {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.remove(this);
