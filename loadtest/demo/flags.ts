@@ -17,6 +17,7 @@ export interface Flags {
   /** 0 takes a free one; so do the others. */
   readonly port: number;
   readonly adminPort: number;
+  readonly controlPort: number;
   /** First of consecutive ports for the sample units; undefined uses the configuration's own. */
   readonly unitPortsFrom: number | undefined;
   /** Requests per second. */
@@ -26,8 +27,8 @@ export interface Flags {
   readonly script: readonly Step[];
 }
 
-export const USAGE = `Usage: npm start -- [--port 8080] [--admin-port 9090] [--unit-ports-from N] [--rate 60]
-                    [--seconds N] [--script kill:hz@5,revive:hz@12] [--config configs/demo]`;
+export const USAGE = `Usage: npm start -- [--port 8080] [--admin-port 9090] [--control-port 8090] [--unit-ports-from N]
+                    [--rate 60] [--seconds N] [--script kill:hz@5,revive:hz@12] [--config configs/demo]`;
 
 /** @throws Error whose message is one sentence about the offending flag */
 export function parseFlags(args: readonly string[]): Flags {
@@ -37,6 +38,7 @@ export function parseFlags(args: readonly string[]): Flags {
       config: { type: "string", default: "configs/demo" },
       port: { type: "string", default: "8080" },
       "admin-port": { type: "string", default: "9090" },
+      "control-port": { type: "string", default: "8090" },
       "unit-ports-from": { type: "string" },
       rate: { type: "string", default: "60" },
       seconds: { type: "string" },
@@ -48,6 +50,7 @@ export function parseFlags(args: readonly string[]): Flags {
     config: values.config,
     port: number("--port", values.port, 0, 65_535),
     adminPort: number("--admin-port", values["admin-port"], 0, 65_535),
+    controlPort: number("--control-port", values["control-port"], 0, 65_535),
     unitPortsFrom: from === undefined ? undefined : number("--unit-ports-from", from, 0, 65_000),
     rate: number("--rate", values.rate, 1, 2000),
     seconds: values.seconds === undefined ? undefined : number("--seconds", values.seconds, 1, 86_400),

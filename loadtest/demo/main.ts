@@ -49,10 +49,11 @@ async function play(flags: Flags): Promise<number> {
     });
   }
 
-  console.log(`Starting ${stage.endpoints.length} unit processes and the gateway …`);
+  console.log(`Starting ${stage.endpoints.length} unit processes, the control plane and the gateway …`);
   await stage.start();
   console.log(
-    `gateway  http://127.0.0.1:${plan.port}  metrics on http://127.0.0.1:${plan.adminPort}/metrics`,
+    `gateway  http://127.0.0.1:${plan.port}  metrics on http://127.0.0.1:${plan.adminPort}/metrics\n` +
+      `control plane  http://127.0.0.1:${plan.controlPort}  try: npx tidegate status --control-plane http://127.0.0.1:${plan.controlPort}`,
   );
 
   let printedSecond = 0;

@@ -91,37 +91,22 @@ export class EndpointProcess {
   }
 }
 
-export interface GatewayOptions {
-  readonly config: string;
-  readonly port: number;
-  readonly adminPort: number;
-}
-
 const READY_MS = 20_000;
 const STOP_MS = 3000;
 
-export class GatewayProcess {
+/** A `tidegate` command that serves until it is told to stop. */
+class Server {
   readonly #child: Child;
-  readonly #adminPort: number;
+  readonly #name: string;
+  readonly #healthUrl: string;
   /** Settles when the process has ended, however it came. */
   readonly exited: Promise<unknown>;
 
-  constructor({ config, port, adminPort }: GatewayOptions) {
-    const ports = ["--port", String(port), "--admin-port", String(adminPort)];
-    const stop = ["--lame-duck", "0s", "--grace", "1s"]; // Its only client has ended already.
-    const args = [
-      "gateway",
-      "--config",
-      config,
-      "--host",
-      "127.0.0.1",
-      ...ports,
-      "--access-log",
-      "off",
-      ...stop,
-    ];
+  /** @param name for people · @param healthUrl answers 200 once it is ready */
+  constructor(name: string, args: readonly string[], healthUrl: string) {
     this.#child = new Child("cli/tidegate.mjs", args, false);
-    this.#adminPort = adminPort;
+    this.#name = name;
+    this.#healthUrl = healthUrl;
     this.exited = this.#child.exited;
   }
 
@@ -133,28 +118,15 @@ export class GatewayProcess {
     return this.#child.alive;
   }
 
-  /** @throws Error with the gateway's own words when it ends, or does not become ready in time */
+  /** @throws Error with its own words when it ends, or does not become ready in time */
   async ready(): Promise<void> {
     const deadline = AbortSignal.timeout(READY_MS);
     while (this.alive && !deadline.aborted) {
-      const answer = await fetch(`http://127.0.0.1:${this.#adminPort}/readyz`, { signal: deadline }).catch(
-        () => undefined,
-      );
+      const answer = await fetch(this.#healthUrl, { signal: deadline }).catch(() => undefined);
       if (answer?.ok) return;
       await sleep(50);
     }
-    throw new Error(`The gateway did not become ready.\n${this.words}`);
-  }
-
-  /** Metrics as text; undefined when it does not answer soon. */
-  async metrics(): Promise<string | undefined> {
-    try {
-      const signal = AbortSignal.timeout(1000);
-      const answer = await fetch(`http://127.0.0.1:${this.#adminPort}/metrics`, { signal });
-      return answer.ok ? await answer.text() : undefined;
-    } catch {
-      return undefined;
-    }
+    throw new Error(`The ${this.#name} did not become ready.\n${this.words}`);
   }
 
   async stop(): Promise<void> {
@@ -167,5 +139,47 @@ export class GatewayProcess {
 
   kill(): void {
     this.#child.process.kill("SIGKILL");
+  }
+}
+
+export class ControlPlaneProcess extends Server {
+  /** @param data where it keeps everything */
+  constructor({ config, port, data }: { config: string; port: number; data: string }) {
+    const args = ["control-plane", "--dev", "--config", config, "--data", data, "--port", `${port}`];
+    super("control plane", args, `http://127.0.0.1:${port}/healthz`);
+  }
+}
+
+export interface GatewayOptions {
+  readonly controlPort: number;
+  /** The control plane's; the gateway keeps its snapshot beside. */
+  readonly data: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+export class GatewayProcess extends Server {
+  readonly #adminPort: number;
+
+  constructor({ controlPort, data, port, adminPort }: GatewayOptions) {
+    const follow = ["--control-plane", `http://127.0.0.1:${controlPort}`];
+    const keep = ["--state", join(data, "gateway"), "--snapshot-key", join(data, "snapshot-key.pem")];
+    const ports = ["--host", "127.0.0.1", "--port", `${port}`, "--admin-port", `${adminPort}`];
+    const rest = ["--name", "demo", "--access-log", "off"];
+    const stop = ["--lame-duck", "0s", "--grace", "1s"]; // Its only client has ended already.
+    const args = ["gateway", ...follow, ...keep, ...ports, ...rest, ...stop];
+    super("gateway", args, `http://127.0.0.1:${adminPort}/readyz`);
+    this.#adminPort = adminPort;
+  }
+
+  /** Metrics as text; undefined when it does not answer soon. */
+  async metrics(): Promise<string | undefined> {
+    try {
+      const signal = AbortSignal.timeout(1000);
+      const answer = await fetch(`http://127.0.0.1:${this.#adminPort}/metrics`, { signal });
+      return answer.ok ? await answer.text() : undefined;
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -1,10 +1,11 @@
 /** Puts everything in its place before the show, and clears it away after. */
-import { rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Flags, Step } from "./flags.ts";
 import { copyWithPorts, type DemoEndpoint, type DemoUnit, readFleet } from "./fleet.ts";
 import { freePorts, requireFree } from "./ports.ts";
-import { EndpointProcess, GatewayProcess } from "./processes.ts";
+import { ControlPlaneProcess, EndpointProcess, GatewayProcess } from "./processes.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -12,6 +13,7 @@ export interface Plan {
   readonly units: readonly DemoUnit[];
   readonly port: number;
   readonly adminPort: number;
+  readonly controlPort: number;
   readonly config: string;
   /** To be removed at the end. */
   readonly copy: string | undefined;
@@ -24,9 +26,10 @@ export async function planStage(flags: Flags): Promise<Plan> {
   let units = await readFleet(own);
   requireTargets(flags.script, units);
   const endpoints = units.flatMap((unit) => unit.endpoints);
-  const [freePort, freeAdmin, ...freeUnits] = await freePorts(2 + endpoints.length);
+  const [freePort, freeAdmin, freeControl, ...freeUnits] = await freePorts(3 + endpoints.length);
   const port = flags.port || freePort!;
   const adminPort = flags.adminPort || freeAdmin!;
+  const controlPort = flags.controlPort || freeControl!;
   let config = own;
   let copy: string | undefined;
   if (from !== undefined) {
@@ -40,13 +43,14 @@ export async function planStage(flags: Flags): Promise<Plan> {
     await requireFree([
       { port, flag: "--port" },
       { port: adminPort, flag: "--admin-port" },
+      { port: controlPort, flag: "--control-port" },
       ...unitPorts.map((unitPort) => ({ port: unitPort, flag: "--unit-ports-from" })),
     ]);
   } catch (error) {
     removeCopy(copy);
     throw error;
   }
-  return { units, port, adminPort, config, copy };
+  return { units, port, adminPort, controlPort, config, copy };
 }
 
 /** @throws Error that names a unit or endpoint of the script that is not there */
@@ -60,6 +64,9 @@ function requireTargets(script: readonly Step[], units: readonly DemoUnit[]): vo
 export class Stage {
   readonly plan: Plan;
   readonly endpoints: readonly EndpointProcess[];
+  /** What the control plane and the gateway keep, while the demo runs. */
+  readonly #data = mkdtempSync(join(tmpdir(), "tidegate-demo-"));
+  #controlPlane: ControlPlaneProcess | undefined;
   #gateway: GatewayProcess | undefined;
 
   constructor(plan: Plan, onDeath: (endpoint: DemoEndpoint) => void) {
@@ -77,21 +84,26 @@ export class Stage {
   /** Units first, so that the gateway finds them healthy. @throws Error with the words of the child that failed */
   async start(): Promise<void> {
     await Promise.all(this.endpoints.map((endpoint) => endpoint.start()));
-    const { config, port, adminPort } = this.plan;
-    this.#gateway = new GatewayProcess({ config, port, adminPort });
+    const { config, port, adminPort, controlPort } = this.plan;
+    this.#controlPlane = new ControlPlaneProcess({ config, port: controlPort, data: this.#data });
+    await this.#controlPlane.ready();
+    this.#gateway = new GatewayProcess({ controlPort, data: this.#data, port, adminPort });
     await this.#gateway.ready();
   }
 
   async stop(): Promise<void> {
     await this.#gateway?.stop();
+    await this.#controlPlane?.stop();
     this.kill();
   }
 
   /** At once, and also from an exit handler. */
   kill(): void {
     this.#gateway?.kill();
+    this.#controlPlane?.kill();
     for (const endpoint of this.endpoints) endpoint.kill();
     removeCopy(this.plan.copy);
+    removeCopy(this.#data);
   }
 }
 

@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 
 const MAIN = join(import.meta.dirname, "../../loadtest/demo/main.ts");
-const FREE = ["--port", "0", "--admin-port", "0", "--unit-ports-from", "0"];
+const FREE = ["--port", "0", "--admin-port", "0", "--control-port", "0", "--unit-ports-from", "0"];
 
 async function demo(args: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
@@ -38,6 +38,8 @@ test("a taken port ends with one sentence, before anything was started", async (
     "--port",
     String(port),
     "--admin-port",
+    "0",
+    "--control-port",
     "0",
     "--unit-ports-from",
     "0",
