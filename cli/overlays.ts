@@ -77,7 +77,7 @@ export function registerOverlays(program: Command): void {
     );
   withReason(overlay.command("add"), true)
     .description("lay an overlay of any kind")
-    .argument("<kind>", "drain, drain-endpoint, weight, pin, limit, degrade or breaker")
+    .argument("<kind>", "drain, drain-endpoint, weight, pin, limit, degrade, mirror or breaker")
     .argument("[field=value...]", "what the kind takes")
     .addHelpText(
       "after",
@@ -86,6 +86,7 @@ Examples:
   tidegate overlay add limit limit=writes rate=2000 --reason 'the database is slow' --expires 30m
   tidegate overlay add degrade route=hall --reason 'the hall is down'
   tidegate overlay add breaker service=hall unit=sh state=open --reason 'sh times out' --expires 10m
+  tidegate overlay add mirror route=hall service=shop version=canary share=0.01 --reason 'a first look'
   tidegate overlay add pin key=qa-1 unit=sz --reason 'a test'
   tidegate overlay add weight service=hall share=0.05 --reason 'a first look'`,
     )

@@ -74,11 +74,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   /** @param unit the endpoint's · @param body what is left of it to send */
-  send(
-    { identity, decision, table, upgradeHead }: Question,
-    unit: string,
-    body: Readable | Buffer | null,
-  ): void {
+  send(question: Question, unit: string, body: Readable | Buffer | null): void {
+    const { identity, decision, table, upgradeHead } = question;
     const options = {
       path: identity.target,
       method: identity.method,
@@ -90,6 +87,13 @@ export class Attempt implements Dispatcher.DispatchHandler {
       servername: this.#connections.servername,
     };
     this.#connection.client.dispatch(options as never, this);
+    // A body that is still on its way cannot be sent twice.
+    if (
+      decision.route.spec.mirror !== undefined &&
+      (body === null || Buffer.isBuffer(body)) &&
+      upgradeHead === undefined
+    )
+      this.#core.mirror.send(question, unit, body);
   }
 
   /** Nothing more is to come from the client: how long the unit takes from here is its own time. */

@@ -17,6 +17,7 @@ import { InflightCounter, type LiveState } from "./live-state.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { ThreadMetrics } from "./metrics.ts";
 import { TrustedNetworks } from "./peer.ts";
+import { Mirror } from "./mirror.ts";
 import { Picker } from "./pick.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { Limiter, type OnNewKey } from "./limiter.ts";
@@ -68,6 +69,7 @@ export class Core {
   readonly upstreams: Upstreams;
   readonly nursery: Nursery;
   readonly tunnels: Tunnels;
+  readonly mirror: Mirror;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
@@ -102,6 +104,7 @@ export class Core {
     this.stale = new StaleCaches(clock, threads);
     this.deadlines = new Deadlines(options.clock);
     this.tunnels = new Tunnels(this.deadlines);
+    this.mirror = new Mirror(this);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
     this.swap(snapshot);

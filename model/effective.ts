@@ -79,6 +79,23 @@ function lay(config: Config, { change, since }: Overlay): Config {
       });
       return { ...config, routes };
     }
+    case "mirror": {
+      const { service, version, share, writes } = change;
+      const { pools } = named(fleet.services, "service", service);
+      if (Object.values(pools).every((pool) => pool[version].length === 0)) {
+        throw new Misfit(`service ${service} has no ${version} endpoints`);
+      }
+      const mirror = { service, version, share, writes };
+      const routes = replaced(config.routes, "route", change.route, (route) => {
+        if (route.service === service && version === "stable") {
+          throw new Misfit(
+            `route ${route.name} is served by ${service}; its copies would be its own requests twice`,
+          );
+        }
+        return { ...route, mirror };
+      });
+      return { ...config, routes };
+    }
     case "breaker": {
       const { service, unit, state } = change;
       if (named(fleet.services, "service", service).pools[unit] === undefined) {

@@ -4,6 +4,7 @@
  * `effective = base ⊕ overlays`. Taking an overlay away is exact whatever the base became meanwhile, because nothing of
  * it was ever written into the base. No two overlays write the same field, so their order means nothing.
  */
+import type { Version } from "./fleet.ts";
 import type { LimitMode } from "./limit.ts";
 
 export type OverlayChange =
@@ -30,6 +31,15 @@ export type OverlayChange =
     }
   /** A route answers from its fallback. */
   | { readonly kind: "degrade"; readonly route: string }
+  /** A share of a route's requests is copied to a pool of the same unit. */
+  | {
+      readonly kind: "mirror";
+      readonly route: string;
+      readonly service: string;
+      readonly version: Version;
+      readonly share: number;
+      readonly writes: boolean;
+    }
   /** A service's breaker in a unit is held open or closed. */
   | {
       readonly kind: "breaker";
@@ -69,6 +79,8 @@ export function fieldsOf(change: OverlayChange): readonly string[] {
         .map((field) => `limits.${change.limit}.${field}`);
     case "degrade":
       return [`routes.${change.route}.degraded`];
+    case "mirror":
+      return [`routes.${change.route}.mirror`];
     case "breaker":
       return [`breakers.${change.service}.${change.unit}`];
   }
@@ -97,7 +109,7 @@ export function describeChange(change: OverlayChange): string {
     case "drain-endpoint":
       return `drain ${change.endpoint} of ${change.service} in ${change.unit}`;
     case "weight":
-      return `${Number((change.share * 100).toFixed(4))} % of ${change.service} to its canary`;
+      return `${percent(change.share)} of ${change.service} to its canary`;
     case "pin":
       return `key ${change.key} to ${change.unit}`;
     case "limit": {
@@ -110,7 +122,13 @@ export function describeChange(change: OverlayChange): string {
     }
     case "degrade":
       return `degrade ${change.route}`;
+    case "mirror":
+      return `copy ${percent(change.share)} of ${change.route} to ${change.version} of ${change.service}`;
     case "breaker":
       return `breaker of ${change.service} in ${change.unit} held ${change.state}`;
   }
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(4))} %`;
 }

@@ -1,5 +1,5 @@
 /** What happens to a request: the meaning of `routes.yaml`, with every default filled in. */
-import type { KeySource } from "./fleet.ts";
+import type { KeySource, Version } from "./fleet.ts";
 
 export const SCOPES = ["sharded", "center", "nearest"] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -91,6 +91,16 @@ export interface StalePolicy {
   readonly largest: number;
 }
 
+/** Copies of requests to another pool of the same unit; what it answers is thrown away. */
+export interface MirrorPolicy {
+  readonly service: string;
+  readonly version: Version;
+  /** Of the requests, 0 to 1. */
+  readonly share: number;
+  /** Copies unsafe methods as well. */
+  readonly writes: boolean;
+}
+
 export interface Route {
   readonly name: string;
   readonly match: RouteMatch;
@@ -114,4 +124,6 @@ export interface Route {
   readonly maxBody: number;
   /** Every request is answered by the fallback, and no unit is asked. Set by an overlay, never by a file. */
   readonly degraded?: true;
+  /** A share of its requests is copied. Set by an overlay, never by a file. */
+  readonly mirror?: MirrorPolicy;
 }

@@ -1,6 +1,7 @@
 /** What operators lay over the base for a while. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
+import { VERSIONS } from "../../model/fleet.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
 import { describeChange, type OverlayChange } from "../../model/overlay.ts";
 import { differences } from "../difference.ts";
@@ -49,6 +50,18 @@ const KINDS = {
       rate: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e9 })),
       burst: Type.Optional(Type.Integer({ minimum: 1, maximum: 1e9 })),
       mode: Type.Optional(Type.Union(LIMIT_MODES.map((mode) => Type.Literal(mode)))),
+      ...common,
+    },
+    strict,
+  ),
+  mirror: Type.Object(
+    {
+      kind: Type.Literal("mirror"),
+      route: Name,
+      service: Name,
+      version: Type.Optional(Type.Union(VERSIONS.map((version) => Type.Literal(version)))),
+      share: Share,
+      writes: Type.Optional(Type.Boolean()),
       ...common,
     },
     strict,
@@ -158,6 +171,9 @@ function changeFrom(change: OverlayChange): OverlayChange {
     change.mode === undefined
   )
     throw new Refused("bad-request", "the overlay changes nothing of the limit; give rate, burst or mode");
+  if (change.kind === "mirror") {
+    return { ...change, version: change.version ?? "stable", writes: change.writes ?? false };
+  }
   if (change.kind !== "drain") return change;
   const given = change as unknown as { ramp?: string; deadline?: string };
   const ramp = durationOf("ramp", given.ramp ?? RAMP, 0, 3_600_000);

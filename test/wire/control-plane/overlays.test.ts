@@ -173,6 +173,45 @@ test("an endpoint, a limit, a pin, a route and a breaker obey their overlays, an
   assert.deepEqual(last.body.effective, first.body.effective, "the revert is exact");
 });
 
+test("a mirrored share of a route's reads is copied, and nobody but the copy's pool hears of it", async (t) => {
+  const seen: string[] = [];
+  const shadow = http.createServer((request, response) => {
+    seen.push(
+      `${request.method} ${request.url} ${request.headers["x-tidegate-mirror"]} ${request.headers["x-user-id"]}`,
+    );
+    request.resume();
+    response.statusCode = 500;
+    response.end("nobody reads this");
+  });
+  await new Promise<void>((resolve) => shadow.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    shadow.closeAllConnections();
+    shadow.close();
+  });
+  const origin = `http://127.0.0.1:${(shadow.address() as AddressInfo).port}`;
+  const fleet = fleetYaml({ hz: [await unit(t, "hz")] }).replace(/health: .*\n/, "health: none\n");
+  const plane = await startControlPlane(t, {
+    "fleet.yaml": `${fleet}  shadow: { health: none, pools: { hz: { stable: [ "${origin}" ] } } }\n`,
+    "routes.yaml": ROUTES,
+    "hall.html": "closed",
+  });
+  const gateway = await startFollower(t, plane, "one");
+  const laid = await lay(plane, { kind: "mirror", route: "cart", service: "shadow", share: 0.5 });
+  assert.equal(laid.status, 201, JSON.stringify(laid.body));
+  await serving(gateway, 2);
+  assert.deepEqual(await served(gateway, "/cart/a", 200), { "200 hz": 200 });
+  assert.deepEqual(await served(gateway, "/cart/a", 50, "POST"), { "200 hz": 50 });
+  assert.deepEqual(await served(gateway, "/hall/a", 50), { "200 hz": 50 });
+  assert.ok(seen.length > 60 && seen.length < 140, `${seen.length} of 200`);
+  assert.ok(
+    seen.every((line) => /^GET \/cart\/a 1 u\d+$/.test(line)),
+    seen[0] ?? "",
+  );
+  const counted = await gateway.metric("tidegate_mirrored_total", 'route="cart"', 'outcome="answered"');
+  assert.equal(counted, seen.length);
+  assert.equal((await gateway.status()).endpoints.find((e) => e.endpoint === origin)?.health, "up");
+});
+
 test("what two would write is refused with the first one's name, unless it supersedes it", async (t) => {
   const { plane } = await stand(t);
   const first = await lay(plane, { kind: "drain", unit: "sh", reason: "racks are moved" });
