@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { styleText } from "node:util";
 import type { Command } from "commander";
+import { readAuthorities } from "../host/tls-files.ts";
 
 export interface ApiOptions {
   readonly controlPlane?: string;
@@ -10,6 +11,8 @@ export interface ApiOptions {
 
 const DEFAULT_URL = "http://127.0.0.1:8090";
 const TIMEOUT = 70_000;
+/** Where there are several control planes, one leads again after this (ms). */
+const ELECTION = 10_000;
 
 /** The control plane said no, or nothing. */
 export class ApiFailure extends Error {
@@ -22,21 +25,52 @@ export class ApiFailure extends Error {
   }
 }
 
+/** Nothing came: another control plane may answer. */
+class Elsewhere extends ApiFailure {}
+
 export class ApiClient {
-  readonly url: string;
+  /** Tried in turn: of several control planes one leads. */
+  readonly #urls: readonly string[];
+  #at = 0;
   readonly #token: string | undefined;
+  #fetch: typeof fetch | undefined;
 
   constructor(options: ApiOptions) {
-    this.url = (options.controlPlane ?? process.env.TIDEGATE_CONTROL_PLANE ?? DEFAULT_URL).replace(/\/$/, "");
+    const given = options.controlPlane ?? process.env.TIDEGATE_CONTROL_PLANE ?? DEFAULT_URL;
+    this.#urls = given.split(",").map((url) => url.trim().replace(/\/$/, ""));
     this.#token = process.env.TIDEGATE_TOKEN?.trim() || tokenFromFile();
   }
 
-  /** @throws ApiFailure */
+  get url(): string {
+    return this.#urls[this.#at % this.#urls.length]!;
+  }
+
+  /**
+   * Goes on to the next control plane where one is gone or does not lead, for as long as an election takes.
+   *
+   * @throws ApiFailure
+   */
   async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const until = performance.now() + ELECTION;
+    for (let tried = 1; ; tried++) {
+      try {
+        return await this.#callOne<T>(method, path, body);
+      } catch (error) {
+        const kind = (error as ApiFailure).problem?.type;
+        const elsewhere = error instanceof Elsewhere || kind === "urn:tidegate:problem:not-leader";
+        if (!elsewhere || this.#urls.length === 1 || performance.now() > until) throw error;
+        this.#at++;
+        if (tried % this.#urls.length === 0) await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+    }
+  }
+
+  async #callOne<T>(method: string, path: string, body?: unknown): Promise<T> {
     let answer: Response;
     let text: string;
     try {
-      answer = await fetch(`${this.url}${path}`, {
+      this.#fetch ??= await fetchThatTrusts(process.env.TIDEGATE_CA);
+      answer = await this.#fetch(`${this.url}${path}`, {
         method,
         headers: {
           ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -47,8 +81,9 @@ export class ApiClient {
       });
       text = await answer.text();
     } catch (error) {
+      if (error instanceof ApiFailure) throw error;
       const { message, cause } = error as Error & { cause?: Error };
-      throw new ApiFailure(
+      throw new Elsewhere(
         `the control plane at ${this.url} does not answer (${cause?.message || message}); ` +
           "say where it is with --control-plane or TIDEGATE_CONTROL_PLANE",
       );
@@ -65,6 +100,21 @@ export class ApiClient {
   }
 }
 
+/** @param file of TIDEGATE_CA: who signed the control plane's certificate, where no public authority did */
+async function fetchThatTrusts(file: string | undefined): Promise<typeof fetch> {
+  if (file === undefined || file === "") return fetch;
+  let ca: string;
+  try {
+    ca = readAuthorities({ flag: "TIDEGATE_CA", file });
+  } catch (error) {
+    throw new ApiFailure((error as Error).message);
+  }
+  const undici = await import("undici");
+  const dispatcher = new undici.Agent({ connect: { ca } });
+  const trusting: unknown = (url: string, init: object) => undici.fetch(url, { ...init, dispatcher });
+  return trusting as typeof fetch;
+}
+
 /** For people who keep it in a file: TIDEGATE_TOKEN_FILE. */
 function tokenFromFile(): string | undefined {
   const file = process.env.TIDEGATE_TOKEN_FILE;
@@ -74,7 +124,10 @@ function tokenFromFile(): string | undefined {
 /** The options that every such command has. */
 export function withApi(command: Command): Command {
   return command
-    .option("--control-plane <url>", `the control plane; or TIDEGATE_CONTROL_PLANE (default: ${DEFAULT_URL})`)
+    .option(
+      "--control-plane <url>",
+      `the control plane, or several with commas; or TIDEGATE_CONTROL_PLANE (default: ${DEFAULT_URL})`,
+    )
     .option("--json", "print what the API answers, for scripts");
 }
 

@@ -24,8 +24,16 @@ interface Token {
   readonly id: string;
   readonly name: string;
   readonly role: string;
+  readonly gateway?: string;
   readonly expiresAt: number;
   readonly token?: string;
+}
+
+interface CreateOptions {
+  readonly role: string;
+  readonly gateway?: string;
+  readonly reason: string;
+  readonly expires: string;
 }
 
 export function registerAudit(program: Command): void {
@@ -75,12 +83,14 @@ export function registerTokens(program: Command): void {
     .description("make a token; it is shown once")
     .argument("<name>", "whose it is")
     .requiredOption("--role <role>", "viewer, operator, approver, admin or gateway")
+    .option("--gateway <name>", "with --role gateway: the one gateway that it may speak for")
     .requiredOption("--reason <text>", "why; the audit log keeps it")
     .option("--expires <duration>", "it ends after this", "90d")
-    .action((name: string, options: ApiOptions & { role: string; reason: string; expires: string }) =>
+    .action((name: string, options: ApiOptions & CreateOptions) =>
       runApi(options, async (api, print) => {
-        const { role, reason, expires } = options;
-        const answer = await api.call<Token>("POST", "/v1/tokens", { name, role, reason, expires });
+        const { role, gateway, reason, expires } = options;
+        const body = { name, role, reason, expires, ...(gateway === undefined ? {} : { gateway }) };
+        const answer = await api.call<Token>("POST", "/v1/tokens", body);
         print.say(
           answer,
           () => `${answer.token}\n${paint("dim", `${name}, ${role}, until ${moment(answer.expiresAt)}`)}`,
@@ -92,7 +102,12 @@ export function registerTokens(program: Command): void {
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
         const answer = await api.call<{ tokens: Token[] }>("GET", "/v1/tokens");
-        const rows = answer.tokens.map((t) => [t.id, t.name, t.role, moment(t.expiresAt)]);
+        const rows = answer.tokens.map((t) => [
+          t.id,
+          t.name,
+          t.gateway === undefined ? t.role : `${t.role} ${t.gateway}`,
+          moment(t.expiresAt),
+        ]);
         print.say(answer, () => table(["token", "name", "role", "until"], rows));
       }),
     );

@@ -1,5 +1,5 @@
 /** `tidegate control-plane`: the place where the fleet is changed. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ControlPlaneFlags } from "../control-plane/main.ts";
 
 export function registerControlPlane(program: Command): void {
@@ -11,10 +11,27 @@ export function registerControlPlane(program: Command): void {
       "the first configuration, when the store has none yet; afterwards: tidegate apply",
     )
     .option("--data <dir>", "where it keeps everything", "tidegate-data")
+    .option("--database <url>", "PostgreSQL, which several control planes share; or TIDEGATE_DATABASE")
     .option("--port <n>", "port of the API; 0 lets the system choose", "8090")
     .option("--host <address>", "address of the API", "127.0.0.1")
     .option("--signing-key <file>", "Ed25519 private key, PEM, that signs snapshots; default: made in --data")
     .option("--dev", "loopback only: no token is asked for")
+    .option("--tls-cert <file>", "certificate chain of the API, PEM; read again when it changes")
+    .option("--tls-key <file>", "its private key, PEM")
+    .option("--tls-client-ca <file>", "who signs gateways' certificates, PEM: such a gateway needs no token")
+    .option("--insecure-http", "no TLS, though --host is not loopback: tokens travel in the clear")
+    .option("--oidc-issuer <url>", "identity provider whose tokens are taken too")
+    .option("--oidc-audience <text>", "whom its tokens must be for")
+    .option(
+      "--oidc-role-claim <name>",
+      "claim that roles come from (default: groups); a path: realm_access.roles",
+    )
+    .addOption(
+      new Option("--oidc-role <role=value>", "which value of the claim has which role; repeat it").argParser(
+        (text: string, before: string[] | undefined) => [...(before ?? []), text],
+      ),
+    )
+    .option("--reset-admin-token", "make an admin token for who lost theirs, in DATA/admin.token, and end")
     .addHelpText(
       "after",
       `
@@ -22,7 +39,12 @@ The first start leaves an admin token in DATA/admin.token and the key that gatew
 
 Examples:
   tidegate control-plane --config configs/demo --dev
-  tidegate control-plane --config /etc/tidegate --data /var/lib/tidegate --host 10.0.0.5`,
+  tidegate control-plane --config /etc/tidegate --data /var/lib/tidegate --host 10.0.0.5 \\
+    --tls-cert cert.pem --tls-key key.pem --tls-client-ca gateways-ca.pem
+  tidegate control-plane --database postgres://tidegate@db/tidegate --signing-key signing-key.pem
+  tidegate control-plane --data /var/lib/tidegate --oidc-issuer https://login.example.com --oidc-audience tidegate \\
+    --oidc-role operator=sre --oidc-role admin=platform-admins
+  tidegate control-plane --data /var/lib/tidegate --reset-admin-token`,
     )
     .action(async (flags: ControlPlaneFlags) => {
       const { runControlPlane } = await import("../control-plane/main.ts");

@@ -12,6 +12,12 @@ export function registerGateway(program: Command): void {
       "--snapshot-key <file>",
       "with --control-plane: its public key, PEM, that snapshots are checked with",
     )
+    .option("--control-plane-ca <file>", "who signed its certificate, PEM, where no public authority did")
+    .option(
+      "--client-cert <file>",
+      "this gateway's certificate for the control plane, PEM: no token is needed",
+    )
+    .option("--client-key <file>", "its private key, PEM; both are read again when they change")
     .option("--name <name>", "with --control-plane: this gateway's name; default: host and port")
     .option("--port <n>", "port for clients; 0 lets the system choose", "8080")
     .option("--host <address>", "address for clients", "0.0.0.0")

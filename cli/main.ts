@@ -8,6 +8,7 @@ import { registerExplain } from "./explain.ts";
 import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerStatus } from "./status.ts";
+import { registerStore } from "./store.ts";
 import { registerValidate } from "./validate.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -45,6 +46,7 @@ registerConfiguration(program);
 registerOverlays(program);
 registerAudit(program);
 registerTokens(program);
+registerStore(program);
 
 // commander ends with 1 for a wrong command line, which here means "no" and not "what?".
 exitWith(program);

@@ -2,11 +2,16 @@
 import type { FastifyInstance } from "fastify";
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
+import type { Server } from "node:https";
 import { buildApi } from "./api/server.ts";
+import type { ListenerTls } from "./auth/listener-tls.ts";
+import { Oidc } from "./auth/oidc.ts";
+import type { OidcSettings } from "./auth/oidc-settings.ts";
 import type { Base } from "./base.ts";
 import { Desk } from "./desk.ts";
 import { Leadership } from "./leadership.ts";
 import { Gateways } from "./publish/gateways.ts";
+import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { Refused } from "./refused.ts";
 import type { Store } from "./store/store.ts";
@@ -21,6 +26,12 @@ export interface ControlPlaneOptions {
   /** Applied when the store has no revision yet. */
   readonly firstBase: Base | undefined;
   readonly dev: boolean;
+  /** Other control planes may use the same store. */
+  readonly shared: boolean;
+  /** People of an identity provider; undefined: none. */
+  readonly oidc: OidcSettings | undefined;
+  /** Undefined: plain HTTP. */
+  readonly tls: ListenerTls | undefined;
   readonly version: string;
   /** This process, unlike any other. */
   readonly holder: string;
@@ -41,8 +52,10 @@ export class ControlPlane {
   readonly #tokens: Tokens;
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
+  readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
+  readonly #peers: Peers | undefined;
   #stopWatching = (): void => {};
   #published = "";
   #storeIsDown = false;
@@ -61,6 +74,9 @@ export class ControlPlane {
     this.#tokens = new Tokens(store, now);
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now);
+    this.#oidc = this.#makeOidc();
+    const { holder, monotonic } = options;
+    this.#peers = options.shared ? new Peers(store, this.#gateways, holder, monotonic) : undefined;
     this.#desk.onStanding = ({ revision }) => {
       const { number, cause, author, reason } = revision;
       log.info({ revision: number, cause, author, reason }, "a revision holds");
@@ -97,11 +113,15 @@ export class ControlPlane {
       random: this.#options.random,
       epoch: () => this.#leadership.epoch,
       dev: this.#options.dev,
+      oidc: this.#oidc,
+      tls: this.#options.tls,
       version: this.#options.version,
       onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
     });
     this.#stopWatching = store.onChange(() => void this.#read());
     this.#timer = setInterval(() => this.#tick(), TICK);
+    this.#options.tls?.attach(this.#api.server as unknown as Server);
+    this.#oidc?.start();
     await this.#api.listen({ host, port });
   }
 
@@ -110,8 +130,23 @@ export class ControlPlane {
     this.#stopWatching();
     this.#publisher.close();
     await this.#api?.close();
+    this.#oidc?.stop();
+    this.#options.tls?.stop();
+    await this.#peers?.stop().catch((error: Error) => this.#storeFailed(error));
     await this.#leadership.stop();
     await this.#options.store.close();
+  }
+
+  #makeOidc(): Oidc | undefined {
+    const { oidc, log, now, monotonic } = this.#options;
+    if (oidc === undefined) return undefined;
+    const { issuer } = oidc;
+    const onChange = (reason: string | undefined): void => {
+      if (reason === undefined) log.info({ issuer }, "the identity provider answers again");
+      else
+        log.warn({ issuer, reason }, "the identity provider's keys cannot be had; tokens of our own work on");
+    };
+    return new Oidc({ ...oidc, now, monotonic, onChange });
   }
 
   async #applyFirst(base: Base): Promise<void> {
@@ -164,6 +199,7 @@ export class ControlPlane {
 
   #tick(): void {
     this.#publisher.beat();
+    this.#peers?.tick().catch((error: Error) => this.#storeFailed(error));
     if (this.#leadership.epoch === undefined) return;
     this.#desk.expire().catch((error: Error) => {
       if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");

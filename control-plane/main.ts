@@ -2,31 +2,33 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { hostname } from "node:os";
+import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
 import { systemClock } from "../host/clock.ts";
 import { readConfigDir } from "../host/config-dir.ts";
 import { formatProblem } from "../model/problem.ts";
+import { firstAdminToken, resetAdminToken } from "./auth/admin-token.ts";
+import { type ListenerFlags, tlsFiles, wrongListener } from "./auth/listener-flags.ts";
+import { ListenerTls } from "./auth/listener-tls.ts";
+import { type OidcFlags, oidcSettings } from "./auth/oidc-settings.ts";
 import type { Base } from "./base.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { makeKeyPair, publicKeyOf, signingKey } from "./publish/signing-key.ts";
 import { Refused } from "./refused.ts";
-import { SqliteStore } from "./store/sqlite-store.ts";
+import { openStore, type StorePlace, wrongDatabase } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
-import { makeToken, TOKEN } from "./tokens.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
-const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
-const DAY = 24 * 3_600_000;
 
-export interface ControlPlaneFlags {
+export interface ControlPlaneFlags extends ListenerFlags, OidcFlags {
   readonly config?: string;
-  readonly host: string;
   readonly port: string;
   readonly data: string;
+  readonly database?: string;
   readonly signingKey?: string;
-  readonly dev?: boolean;
+  /** Makes an admin token in place of starting. */
+  readonly resetAdminToken?: boolean;
 }
 
 /** @returns the exit code: 0 stopped, 1 cannot start, 2 usage */
@@ -40,6 +42,7 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<number>
     { base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),
   );
+  if (flags.resetAdminToken === true) return await resetToken(flags);
   let plane: ControlPlane;
   try {
     plane = await open(flags, log);
@@ -47,8 +50,10 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<number>
     console.error(`tidegate control-plane: ${startProblem(error as Error & { code?: string }, flags)}`);
     process.exit(1);
   }
-  const warning = flags.dev ? ", WITHOUT TOKENS: whoever reaches it is an admin" : "";
-  console.error(`tidegate control-plane: serving on http://${flags.host}:${plane.port}${warning}`);
+  const scheme = flags.tlsCert === undefined ? "http" : "https";
+  console.error(
+    `tidegate control-plane: serving on ${scheme}://${flags.host}:${plane.port}${warningOf(flags)}`,
+  );
   process.send?.({ type: "ready", port: plane.port });
   await new Promise<void>((resolve) => {
     let asked = false;
@@ -65,29 +70,45 @@ export async function runControlPlane(flags: ControlPlaneFlags): Promise<number>
   process.exit(0);
 }
 
-function wrongFlags({ dev, host, port }: ControlPlaneFlags): string | undefined {
+function wrongFlags(flags: ControlPlaneFlags): string | undefined {
+  const { dev, port } = flags;
   const number = Number(port);
   if (!Number.isInteger(number) || number < 0 || number > 65_535 || port === "") {
     return `--port is ${port}; expected a port from 0 to 65535`;
   }
-  if (dev === true && !LOOPBACK.has(host)) {
-    return `--dev asks for no token, so it listens on loopback only; --host is ${host}`;
+  const { database } = placeOf(flags);
+  const wrong = wrongDatabase(database);
+  if (wrong !== undefined) return wrong;
+  if (database !== undefined && flags.signingKey === undefined) {
+    return "--database needs --signing-key FILE, the same for every control plane: gateways check all of them with one key";
   }
-  return undefined;
+  const oidc = oidcSettings(flags);
+  if (typeof oidc === "string") return oidc;
+  if (dev === true && oidc !== undefined)
+    return "--dev asks for no token, so --oidc-issuer would say nothing";
+  return wrongListener(flags);
 }
 
 async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<ControlPlane> {
   mkdirSync(flags.data, { recursive: true, mode: 0o700 });
-  const store = new SqliteStore(join(flags.data, "tidegate.db"), Date.now);
+  const place = placeOf(flags);
+  const store = await openStore(place, Date.now, true);
   const clock = systemClock();
-  await waitForLease(store, log);
+  const oidc = oidcSettings(flags);
+  const files = tlsFiles(flags);
+  const tls = files === undefined ? undefined : new ListenerTls(files, log);
+  if (place.database === undefined) await waitForLease(store, log);
   const plane = new ControlPlane({
     store,
-    host: flags.host,
+    // With TLS one server, whose certificate can be changed: for localhost Fastify would make two.
+    host: tls !== undefined && flags.host === "localhost" ? "127.0.0.1" : flags.host,
     port: Number(flags.port),
     signingKey: signingKey(readOrMakeKey(flags)),
     firstBase: flags.config === undefined ? undefined : readBaseDir(flags.config),
     dev: flags.dev ?? false,
+    shared: place.database !== undefined,
+    oidc: typeof oidc === "string" ? undefined : oidc,
+    tls,
     version,
     holder: `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`,
     now: Date.now,
@@ -95,7 +116,12 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
     random: randomBytes,
     log,
   });
-  if (flags.dev !== true) await firstToken(store, flags.data);
+  if (flags.dev !== true) {
+    const file = await firstAdminToken({ store, dir: flags.data, now: Date.now, random: randomBytes });
+    if (file !== undefined) {
+      console.error(`tidegate control-plane: the first admin token is in ${file}, for 30 days`);
+    }
+  }
   await plane.start();
   return plane;
 }
@@ -111,34 +137,42 @@ async function waitForLease(store: Store, log: pino.Logger): Promise<void> {
   }
 }
 
-/** Nobody can make a token without one: the first is left where only this user can read it. */
-async function firstToken(store: Store, dir: string): Promise<void> {
-  if ((await store.documents(TOKEN, undefined, 1)).length > 0) return;
-  const given = { name: "first-admin", role: "admin" as const, expiresIn: 30 * DAY };
-  const { token, text } = makeToken(given, Date.now(), randomBytes);
-  const file = join(dir, "admin.token");
-  writeFileSync(file, `${text}\n`, { mode: 0o600 });
-  await store.commit({
-    puts: [{ kind: TOKEN, id: token.id, body: JSON.stringify(token), expect: 0 }],
-    audit: [
-      {
-        at: Date.now(),
-        actor: "tidegate",
-        from: "",
-        action: "token.create",
-        target: token.id,
-        reason: "the first token",
-        before: "null",
-        after: JSON.stringify({
-          id: token.id,
-          name: token.name,
-          role: token.role,
-          expiresAt: token.expiresAt,
-        }),
-      },
-    ],
-  });
-  console.error(`tidegate control-plane: the first admin token is in ${file}, for 30 days`);
+/** Beside a control plane that runs, or without one: whoever may write its files may be an admin, and it is on record. */
+async function resetToken(flags: ControlPlaneFlags): Promise<number> {
+  let store: Store | undefined;
+  try {
+    store = await openStore(placeOf(flags), Date.now, false);
+    const options = { store, dir: flags.data, now: Date.now, random: randomBytes };
+    const token = await resetAdminToken(options, userName());
+    console.error(
+      `tidegate control-plane: a new admin token is in ${token}, for 30 days; the audit log says who made it. ` +
+        "The old ones still work: tidegate token ls, tidegate token revoke",
+    );
+    return 0;
+  } catch (error) {
+    console.error(`tidegate control-plane: --reset-admin-token: ${(error as Error).message}`);
+    return 1;
+  } finally {
+    await store?.close();
+  }
+}
+
+function placeOf({ data, database }: ControlPlaneFlags): StorePlace {
+  return { data, database: database ?? process.env.TIDEGATE_DATABASE };
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container's user may have no name.
+    return `${process.getuid?.() ?? "unknown"}`;
+  }
+}
+
+function warningOf({ dev, insecureHttp }: ControlPlaneFlags): string {
+  if (dev === true) return ", WITHOUT TOKENS: whoever reaches it is an admin";
+  return insecureHttp === true ? ", WITHOUT TLS: whoever is between reads the tokens" : "";
 }
 
 function readOrMakeKey({ signingKey: given, data }: ControlPlaneFlags): string {

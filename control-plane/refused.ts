@@ -12,6 +12,7 @@ export type RefusalKind =
   | "idempotency-mismatch"
   | "too-many"
   | "not-leader"
+  | "identity-provider"
   | "store";
 
 export const REFUSAL_STATUS: Readonly<Record<RefusalKind, number>> = {
@@ -26,6 +27,7 @@ export const REFUSAL_STATUS: Readonly<Record<RefusalKind, number>> = {
   "idempotency-mismatch": 422,
   "too-many": 429,
   "not-leader": 503,
+  "identity-provider": 503,
   store: 503,
 };
 

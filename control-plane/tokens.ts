@@ -12,6 +12,8 @@ export interface Token {
   /** Whose it is. */
   readonly name: string;
   readonly role: Role;
+  /** With the role gateway: the one gateway that it may speak for; undefined: any. */
+  readonly gateway?: string;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -31,14 +33,21 @@ export interface MadeToken {
 
 /** @param random so many random bytes */
 export function makeToken(
-  given: { readonly name: string; readonly role: Role; readonly expiresIn: number },
+  given: {
+    readonly name: string;
+    readonly role: Role;
+    readonly expiresIn: number;
+    readonly gateway?: string | undefined;
+  },
   now: number,
   random: (bytes: number) => Buffer,
 ): MadeToken {
   const id = random(6).toString("hex");
   const secret = random(32).toString("base64url");
-  const { name, role, expiresIn } = given;
-  const token: Token = { id, name, role, createdAt: now, expiresAt: now + expiresIn, hash: hashOf(secret) };
+  const { name, role, expiresIn, gateway } = given;
+  const bound = gateway === undefined ? {} : { gateway };
+  const expiresAt = now + expiresIn;
+  const token: Token = { id, name, role, ...bound, createdAt: now, expiresAt, hash: hashOf(secret) };
   return { token, text: `tg_${id}_${secret}` };
 }
 

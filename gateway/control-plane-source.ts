@@ -7,9 +7,10 @@
 import type { KeyObject } from "node:crypto";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Logger } from "pino";
-import { Agent, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import type { Clock, Random } from "../model/clock.ts";
 import { isNewer, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
+import { type ConnectionFiles, ControlPlaneConnection } from "./control-plane-connection.ts";
 import { type Verified, verified } from "./publication.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
 import type { Source, Sourced, SourceHooks } from "./source.ts";
@@ -18,6 +19,7 @@ export interface ControlPlaneSourceOptions {
   /** Tried in turn. */
   readonly urls: readonly string[];
   readonly token: string | undefined;
+  readonly tls: ConnectionFiles;
   /** This gateway's name, unlike any other's in the fleet. */
   readonly name: string;
   /** Where the last good snapshot rests. */
@@ -45,11 +47,7 @@ export class ControlPlaneSource implements Source {
   readonly where: string;
   readonly #options: ControlPlaneSourceOptions;
   readonly #file: SnapshotFile;
-  readonly #agent = new Agent({
-    connectTimeout: CONNECT_TIMEOUT,
-    headersTimeout: SILENT,
-    bodyTimeout: SILENT,
-  });
+  readonly #connection: ControlPlaneConnection;
   readonly #stopped = new AbortController();
   #hooks: SourceHooks | undefined;
   /** What is served, or will be as soon as the threads have it. */
@@ -60,11 +58,13 @@ export class ControlPlaneSource implements Source {
   #refusedWhat = "";
   #timer: NodeJS.Timeout | undefined;
 
-  /** @throws when the state directory cannot be used */
+  /** @throws when the state directory or a certificate cannot be used */
   constructor(options: ControlPlaneSourceOptions) {
     this.#options = options;
     this.where = options.urls.join(", ");
     this.#file = new SnapshotFile(options.stateDir);
+    const timeouts = { connect: CONNECT_TIMEOUT, silent: SILENT };
+    this.#connection = new ControlPlaneConnection(options.tls, timeouts, options.log);
   }
 
   /** What is on the disk; where there is nothing good, what the control plane sends first. */
@@ -109,7 +109,7 @@ export class ControlPlaneSource implements Source {
   stop(): void {
     clearInterval(this.#timer);
     this.#stopped.abort();
-    void this.#agent.destroy().catch(() => {});
+    this.#connection.stop();
   }
 
   async #follow(): Promise<void> {
@@ -172,6 +172,8 @@ export class ControlPlaneSource implements Source {
         return;
       }
       if (!isNewer(next.manifest, current.manifest)) {
+        // A control plane that has not heard of the newest leader yet, and says what is served already.
+        if (sameSections(next, current)) return;
         const because = `it is older than revision ${revision} of epoch ${epoch}, which is served`;
         this.#refuse(next, [because]);
         return;
@@ -195,9 +197,8 @@ export class ControlPlaneSource implements Source {
   }
 
   #take(next: Verified, now: number): void {
-    const before = this.#current?.manifest;
     // Another leader says the same: there is nothing to swap.
-    const isSame = JSON.stringify(before?.sections) === JSON.stringify(next.manifest.sections);
+    const isSame = this.#current !== undefined && sameSections(next, this.#current);
     const refused = isSame ? [] : (this.#hooks?.use(sourced(next, now)) ?? []);
     if (refused.length > 0) {
       this.#refuse(next, refused);
@@ -274,7 +275,7 @@ export class ControlPlaneSource implements Source {
   ): Promise<Dispatcher.ResponseData> {
     const { urls, token, name } = this.#options;
     const origin = urls[this.#url % urls.length]!;
-    return this.#agent.request({
+    return this.#connection.agent.request({
       origin,
       path: `/v1/gateways/${encodeURIComponent(name)}/${what}`,
       method,
@@ -287,6 +288,10 @@ export class ControlPlaneSource implements Source {
 
 function sourced({ manifest, config }: Verified, now: number): Sourced {
   return { config, epoch: manifest.epoch, revision: manifest.revision, now };
+}
+
+function sameSections(a: Verified, b: Verified): boolean {
+  return JSON.stringify(a.manifest.sections) === JSON.stringify(b.manifest.sections);
 }
 
 function standing({ manifest }: Verified): object {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import pino, { type Logger } from "pino";
 import { systemClock, systemRandom } from "../host/clock.ts";
+import { isLoopback } from "../host/loopback.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import { formatProblem } from "../model/problem.ts";
 import { parseDuration } from "../model/configuration/quantity.ts";
@@ -137,10 +138,22 @@ function sourceOf(
   if (options.snapshotKey === undefined) {
     return "--control-plane needs --snapshot-key FILE, the control plane's snapshot-key.pem, to check what it sends";
   }
+  const { controlPlaneCa: ca, clientCert: cert, clientKey: key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    return "--client-cert and --client-key go together; one of them is missing";
+  }
+  if ((ca ?? cert) !== undefined && !urls.every((url) => url.startsWith("https:"))) {
+    return `--control-plane is ${controlPlane}; --control-plane-ca and --client-cert need https`;
+  }
+  const token = process.env.TIDEGATE_TOKEN;
+  if (token !== undefined && urls.some((url) => !isSafe(url))) {
+    log.warn({ controlPlane }, "the token goes to the control plane in the clear; expected https");
+  }
   try {
     return new ControlPlaneSource({
       urls,
-      token: process.env.TIDEGATE_TOKEN,
+      token,
+      tls: { ca, cert, key },
       name: options.name ?? `${hostname()}-${options.port}`,
       stateDir: options.state,
       key: createPublicKey(readFileSync(options.snapshotKey)),
@@ -150,8 +163,15 @@ function sourceOf(
       log,
     });
   } catch (error) {
-    return `cannot use --state ${options.state} or --snapshot-key ${options.snapshotKey}: ${(error as Error).message}`;
+    const { message } = error as Error;
+    if (message.startsWith("--")) return message;
+    return `cannot use --state ${options.state} or --snapshot-key ${options.snapshotKey}: ${message}`;
   }
+}
+
+/** Nobody on the way can read what is sent there. */
+function isSafe(url: string): boolean {
+  return url.startsWith("https:") || isLoopback(new URL(url).hostname);
 }
 
 function portOf(flag: string, text: string | undefined): number | string {

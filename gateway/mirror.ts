@@ -8,7 +8,7 @@ import { isSafe } from "../model/decide.ts";
 import type { Core } from "./core.ts";
 import type { Question } from "./question.ts";
 import { withPlacement } from "./request-head.ts";
-import { type Connection, type EndpointConnections } from "./upstream.ts";
+import type { Connection, EndpointConnections } from "./upstream.ts";
 
 /** Copies of one thread that are under way at once; more are not sent. */
 const MOST_UNDER_WAY = 64;

@@ -29,7 +29,13 @@ const ENVOY = "1.40.0";
 
 /** Command → Debian package. */
 const SYSTEM = {
-  test: { "redis-server": "redis-server", nginx: "nginx", openssl: "openssl", curl: "curl" },
+  test: {
+    "redis-server": "redis-server",
+    postgres: "postgresql",
+    nginx: "nginx",
+    openssl: "openssl",
+    curl: "curl",
+  },
   bench: { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", wrk: "wrk", taskset: "util-linux" },
 };
 
@@ -179,8 +185,8 @@ function path() {
 }
 
 function onPath(command) {
-  // Debian keeps servers in directories that are on root's path only.
-  return [...path(), "/usr/sbin", "/sbin"].some((place) => {
+  // Debian keeps servers in directories that are on root's path only, and PostgreSQL's in one that is on nobody's.
+  return [...path(), "/usr/sbin", "/sbin", ...postgresPlaces()].some((place) => {
     try {
       accessSync(join(place, command), constants.X_OK);
       return true;
@@ -188,6 +194,11 @@ function onPath(command) {
       return false;
     }
   });
+}
+
+function postgresPlaces() {
+  const versions = "/usr/lib/postgresql";
+  return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, "bin")) : [];
 }
 
 function say(sentence) {

@@ -1,14 +1,17 @@
 /** What gateways ask and say. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
+import { GATEWAY_NAME } from "../auth/client-certificate.ts";
 import type { Ack, Report } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
-const GatewayName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$" });
+const GatewayName = Type.String({ pattern: GATEWAY_NAME });
 const Params = Type.Object({ gateway: GatewayName });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** How often (ms) it is looked whether a stream's token or certificate still holds. */
+const STANDS_EVERY = 1_000;
 const strict = { additionalProperties: false };
 
 const AckShape = Type.Object(
@@ -76,8 +79,13 @@ export function registerGateways(api: FastifyInstance, { publisher, gateways }: 
       raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       raw.write(": tidegate\n\n");
       const stop = publisher.listen(raw, has);
+      // A stream outlives the request that was allowed: whoever lost the right loses the stream.
+      const watch = setInterval(() => {
+        if (!request.identity.stands()) raw.destroy();
+      }, STANDS_EVERY);
       raw.on("error", () => {});
       raw.on("close", () => {
+        clearInterval(watch);
         stop();
         gateways.disconnected(name);
       });

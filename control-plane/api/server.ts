@@ -6,14 +6,17 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
-import { type IRateLimiterOptions, RateLimiterMemory } from "rate-limiter-flexible";
+import { Authenticator } from "../auth/authenticator.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { ListenerTls } from "../auth/listener-tls.ts";
+import type { Oidc } from "../auth/oidc.ts";
 import type { Desk } from "../desk.ts";
 import type { Actor } from "../draft.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
 import { REFUSAL_STATUS, Refused } from "../refused.ts";
 import { type Store, Unavailable } from "../store/store.ts";
-import { mayAct, type Role, type Tokens } from "../tokens.ts";
+import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerGateways } from "./gateways.ts";
@@ -36,6 +39,10 @@ export interface Plane {
   readonly epoch: () => number | undefined;
   /** Loopback only: whoever comes is an admin. */
   readonly dev: boolean;
+  /** Undefined: only tokens of our own. */
+  readonly oidc: Oidc | undefined;
+  /** Undefined: plain HTTP. */
+  readonly tls: ListenerTls | undefined;
   readonly version: string;
   /** A defect: what no answer should say. */
   readonly onError: (error: Error) => void;
@@ -45,6 +52,7 @@ declare module "fastify" {
   interface FastifyRequest {
     actor: Actor;
     role: Role;
+    identity: Identity;
   }
   interface FastifyContextConfig {
     /** Whom the route is for; undefined: everybody. */
@@ -54,13 +62,12 @@ declare module "fastify" {
 
 /** Requests other than configurations are small. */
 const MOST_BODY = 256 * 1024;
-/** Wrong tokens from one address, in so many seconds. */
-const GUESSES: IRateLimiterOptions = { points: 10, duration: 60 };
 const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 export async function buildApi(plane: Plane): Promise<FastifyInstance> {
   const api = Fastify({
     logger: false,
+    https: plane.tls?.options ?? null,
     bodyLimit: MOST_BODY,
     requestTimeout: 60_000,
     connectionTimeout: 0,
@@ -72,10 +79,11 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
   api.removeContentTypeParser("text/plain");
   api.decorateRequest("actor");
   api.decorateRequest("role");
-  const guesses = new RateLimiterMemory(GUESSES);
+  api.decorateRequest("identity");
+  const authenticator = new Authenticator(plane);
   api.addHook("onRequest", async (request) => {
     checkOrigin(request, plane.dev);
-    await authenticate(request, plane, guesses);
+    await authenticate(request, authenticator);
   });
   api.setErrorHandler((error: FastifyError, request, reply) => refuse(error, request, reply, plane.onError));
   api.setNotFoundHandler((request, reply) => {
@@ -123,37 +131,12 @@ function checkOrigin(request: FastifyRequest, dev: boolean): void {
   }
 }
 
-async function authenticate(
-  request: FastifyRequest,
-  plane: Plane,
-  guesses: RateLimiterMemory,
-): Promise<void> {
-  const needed = request.routeOptions.config.role;
-  const from = request.ip;
-  if (needed === undefined) return;
-  if (plane.dev) {
-    request.actor = { name: "dev", from };
-    request.role = "admin";
-    return;
-  }
-  const [, text] = /^Bearer (\S{1,200})$/i.exec(request.headers.authorization ?? "") ?? [];
-  if (text === undefined) {
-    throw new Refused("unauthenticated", "a token is needed: Authorization: Bearer tg_… (TIDEGATE_TOKEN)");
-  }
-  const tried = await guesses.get(from);
-  if (tried !== null && tried.consumedPoints >= GUESSES.points!) {
-    throw new Refused("too-many", "too many wrong tokens from this address; wait a minute");
-  }
-  const token = plane.tokens.check(text);
-  if (token === undefined) {
-    await guesses.consume(from).catch(() => {});
-    throw new Refused("unauthenticated", "the token is unknown, revoked or over; ask an admin for another");
-  }
-  if (!mayAct(token.role, needed)) {
-    throw new Refused("forbidden", `${token.name} is ${token.role}; this is for ${needed}`);
-  }
-  request.actor = { name: token.name, from };
-  request.role = token.role;
+async function authenticate(request: FastifyRequest, authenticator: Authenticator): Promise<void> {
+  const identity = await authenticator.authenticate(request);
+  if (identity === undefined) return;
+  request.identity = identity;
+  request.actor = { name: identity.name, from: request.ip };
+  request.role = identity.role;
 }
 
 function refuse(
@@ -165,6 +148,7 @@ function refuse(
   if (error instanceof Refused) {
     if (error.kind === "unauthenticated") reply.header("www-authenticate", "Bearer");
     if (error.kind === "too-many") reply.header("retry-after", "60");
+    if (error.kind === "identity-provider") reply.header("retry-after", "5");
     problem(reply, REFUSAL_STATUS[error.kind], error.kind, error.message, error.details);
     return;
   }

@@ -1,6 +1,7 @@
 /** Who may do what: tokens are made, listed and revoked. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
+import { GATEWAY_NAME } from "../auth/client-certificate.ts";
 import { Refused } from "../refused.ts";
 import { LONGEST_TOKEN, makeToken, ROLES, type Role, TOKEN, type Token } from "../tokens.ts";
 import { Anything, Duration, durationFrom, Reason, responses } from "./schemas.ts";
@@ -11,6 +12,7 @@ const RoleShape = Type.Union([...ROLES, "gateway"].map((role) => Type.Literal(ro
 interface MakeBody {
   readonly name: string;
   readonly role: Role;
+  readonly gateway?: string;
   readonly expires: string;
   readonly reason: string;
 }
@@ -35,6 +37,9 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
           {
             name: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$" }),
             role: RoleShape,
+            gateway: Type.Optional(
+              Type.String({ pattern: GATEWAY_NAME, description: "the one gateway that it may speak for" }),
+            ),
             expires: Duration,
             reason: Reason,
           },
@@ -44,12 +49,15 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
       },
     },
     async ({ body, actor }, reply) => {
-      const { name, role, reason } = body;
+      const { name, role, reason, gateway } = body;
+      if (gateway !== undefined && role !== "gateway") {
+        throw new Refused("bad-request", `the role ${role} is bound to no gateway; only the role gateway is`);
+      }
       const expiresIn = durationFrom(body.expires);
       if (expiresIn === undefined || expiresIn < 1_000 || expiresIn > LONGEST_TOKEN) {
         throw new Refused("bad-request", `expires is ${body.expires}; expected a duration from 1s to 366d`);
       }
-      const { token, text } = makeToken({ name, role, expiresIn }, now(), random);
+      const { token, text } = makeToken({ name, role, gateway, expiresIn }, now(), random);
       const at = now();
       await desk.write({
         puts: [{ kind: TOKEN, id: token.id, body: JSON.stringify(token), expect: 0 }],

@@ -50,6 +50,8 @@ export const SILENT = 5_000;
 export class Gateways {
   readonly #now: () => number;
   readonly #known = new Map<string, KnownGateway>();
+  /** What other control planes of the same store said of theirs. */
+  #elsewhere = new Map<string, KnownGateway>();
   readonly #waiting = new Set<() => void>();
 
   /** @param now milliseconds since 1970 */
@@ -57,13 +59,32 @@ export class Gateways {
     this.#now = now;
   }
 
-  /** By name. */
+  /** By name, whoever holds the stream. */
   list(): KnownGateway[] {
+    const all = new Map(this.#elsewhere);
+    for (const gateway of this.own()) {
+      // Who has its stream knows best.
+      if (gateway.connected || all.get(gateway.name)?.connected !== true) all.set(gateway.name, gateway);
+    }
+    return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Those that were ever connected to this process. */
+  own(): KnownGateway[] {
     const now = this.#now();
     for (const [name, { connected, heardAt }] of this.#known) {
       if (!connected && now - heardAt > FORGET) this.#known.delete(name);
     }
-    return [...this.#known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.#known.values()];
+  }
+
+  setElsewhere(gateways: readonly KnownGateway[]): void {
+    const all = new Map<string, KnownGateway>();
+    for (const gateway of gateways) {
+      if (gateway.connected || !all.has(gateway.name)) all.set(gateway.name, gateway);
+    }
+    this.#elsewhere = all;
+    this.#tell();
   }
 
   /** Those that a change has to reach. */

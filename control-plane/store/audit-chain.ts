@@ -3,14 +3,22 @@
  * in between without all that follow.
  */
 import { createHash } from "node:crypto";
-import type { AuditEntry, AuditLine } from "./store.ts";
+import { type AuditEntry, type AuditLine, storable } from "./store.ts";
 
 /** What the first entry follows. */
 export const CHAIN_START = "0".repeat(64);
 
 /** @param previous hash of the entry before */
 export function chained(previous: string, number: number, line: AuditLine): AuditEntry {
-  const { at, actor, from, action, target, reason, before, after } = line;
+  const { at } = line;
+  // As it will be read back: else a reason with half a character in it would break the chain for good.
+  const actor = storable(line.actor);
+  const from = storable(line.from);
+  const action = storable(line.action);
+  const target = storable(line.target);
+  const reason = storable(line.reason);
+  const before = storable(line.before);
+  const after = storable(line.after);
   // A list of strings has one form as JSON, whoever writes it.
   const text = JSON.stringify([
     previous,

@@ -4,9 +4,10 @@
  * WAL with `synchronous = FULL`: a commit that returned is on the disk, and a kill at any byte leaves the commits before
  * it. Statements are synchronous and take well below a millisecond.
  */
-import { existsSync } from "node:fs";
 import { backup as copyDatabase, DatabaseSync, type StatementSync } from "node:sqlite";
 import { CHAIN_START, chained } from "./audit-chain.ts";
+import { fillNewFile } from "./copy.ts";
+import { LAYOUTS, pagesOf, quotedList, ROW_TABLES, type Value } from "./pages.ts";
 import { SQLITE_MIGRATIONS } from "./sqlite-schema.ts";
 import {
   type AuditEntry,
@@ -15,10 +16,12 @@ import {
   Deposed,
   EVENTS_KEPT,
   type Leadership,
+  type Page,
   type Revision,
   type Store,
   type StoredDocument,
   type StoredEvent,
+  storable,
   Unavailable,
 } from "./store.ts";
 
@@ -42,14 +45,14 @@ export class SqliteStore implements Store {
   constructor(file: string, now: () => number) {
     this.where = file;
     this.#now = now;
+    this.#db = open(file);
     try {
-      this.#db = new DatabaseSync(file, { timeout: BUSY });
-      this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+      this.#migrate();
+      this.#looked = this.#dataVersion();
     } catch (error) {
-      throw new Unavailable(`cannot open ${file}: ${(error as Error).message}`);
+      this.#db.close();
+      throw error;
     }
-    this.#migrate();
-    this.#looked = this.#dataVersion();
   }
 
   async commit(change: Commit): Promise<void> {
@@ -129,14 +132,43 @@ export class SqliteStore implements Store {
     return () => this.#listeners.delete(listener);
   }
 
+  async *dump(): AsyncGenerator<Page> {
+    // A connection of its own: its transaction lasts while others write through this store.
+    const db = open(this.where);
+    try {
+      db.exec("BEGIN");
+      const row = db.prepare("SELECT epoch FROM leadership").get() as { epoch: number } | undefined;
+      const select = (sql: string, values: readonly Value[]): unknown[] => db.prepare(sql).all(...values);
+      yield* pagesOf(row?.epoch ?? 0, select, (table) => table);
+    } catch (error) {
+      throw this.#failure("read from", error);
+    } finally {
+      db.close();
+    }
+  }
+
+  async load(pages: AsyncIterable<Page>): Promise<void> {
+    const db = open(this.where);
+    try {
+      db.exec("BEGIN IMMEDIATE");
+      this.#checkEmpty(db);
+      for await (const page of pages) loadPage(db, page);
+      db.exec("COMMIT");
+    } catch (error) {
+      throw this.#failure("write to", error);
+    } finally {
+      db.close(); // and rolls back what was not committed
+    }
+    this.#changed();
+  }
+
   async backup(file: string): Promise<void> {
-    if (existsSync(file)) throw new Unavailable(`${file} is there already; expected a new file`);
-    await copyDatabase(this.#db, file);
+    await fillNewFile(file, () => copyDatabase(this.#db, file));
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#db.close();
+    if (this.#db.isOpen) this.#db.close();
   }
 
   #write({
@@ -236,7 +268,7 @@ export class SqliteStore implements Store {
       // At once, not at the first write: two processes that read first could not both write then.
       this.#db.exec("BEGIN IMMEDIATE");
     } catch (error) {
-      throw new Unavailable(`cannot write to ${this.where}: ${(error as Error).message}`);
+      throw this.#failure("write to", error);
     }
     try {
       const result = write();
@@ -244,9 +276,26 @@ export class SqliteStore implements Store {
       return result;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      if (error instanceof Conflict || error instanceof Deposed || error instanceof Unavailable) throw error;
-      throw new Unavailable(`cannot write to ${this.where}: ${(error as Error).message}`);
+      throw this.#failure("write to", error);
     }
+  }
+
+  #checkEmpty(db: DatabaseSync): void {
+    for (const table of ROW_TABLES) {
+      if (db.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined) {
+        throw new Conflict(`${this.where} is not empty`);
+      }
+    }
+    const lease = this.#leadership();
+    if (lease !== undefined && lease.holder !== "" && lease.until > this.#now()) {
+      throw new Conflict(`a control plane runs on ${this.where}; stop it first`);
+    }
+  }
+
+  /** In the store's words. */
+  #failure(doing: string, error: unknown): Error {
+    if (error instanceof Conflict || error instanceof Deposed || error instanceof Unavailable) return error;
+    return new Unavailable(`cannot ${doing} ${this.where}: ${(error as Error).message}`);
   }
 
   #changed(): void {
@@ -255,7 +304,12 @@ export class SqliteStore implements Store {
   }
 
   #look(): void {
-    const version = this.#dataVersion();
+    let version: number;
+    try {
+      version = this.#dataVersion();
+    } catch {
+      return; // Whoever reads or writes hears why; a timer has nobody to tell, and must not end the process.
+    }
     if (version === this.#looked) return;
     this.#looked = version;
     for (const listener of this.#listeners) listener();
@@ -275,15 +329,55 @@ export class SqliteStore implements Store {
     return statement;
   }
 
-  #get<T>(sql: string, ...values: (string | number)[]): T | undefined {
-    return this.#prepare(sql).get(...values) as T | undefined;
+  #get<T>(sql: string, ...values: Value[]): T | undefined {
+    return this.#ask(() => this.#prepare(sql).get(...values.map(clean)) as T | undefined);
   }
 
-  #all<T>(sql: string, ...values: (string | number)[]): T[] {
-    return this.#prepare(sql).all(...values) as T[];
+  #all<T>(sql: string, ...values: Value[]): T[] {
+    return this.#ask(() => this.#prepare(sql).all(...values.map(clean)) as T[]);
   }
 
-  #run(sql: string, ...values: (string | number)[]): void {
-    this.#prepare(sql).run(...values);
+  #run(sql: string, ...values: Value[]): void {
+    this.#ask(() => this.#prepare(sql).run(...values.map(clean)));
+  }
+
+  #ask<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      throw this.#failure("use", error);
+    }
+  }
+}
+
+function clean(value: Value): Value {
+  return typeof value === "string" ? storable(value) : value;
+}
+
+/** @throws Unavailable */
+function open(file: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(file, { timeout: BUSY });
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+    return db;
+  } catch (error) {
+    db?.close();
+    throw new Unavailable(`cannot open ${file}: ${(error as Error).message}`);
+  }
+}
+
+function loadPage(db: DatabaseSync, { table, rows }: Page): void {
+  if (table === "leadership") {
+    const sql = `INSERT INTO leadership VALUES (1, ?, '', 0)
+      ON CONFLICT DO UPDATE SET epoch = MAX(epoch, excluded.epoch), holder = '', until = 0`;
+    for (const { epoch } of rows) db.prepare(sql).run(epoch);
+    return;
+  }
+  const { columns } = LAYOUTS[table];
+  const places = columns.map(() => "?").join(", ");
+  const insert = db.prepare(`INSERT INTO ${table} (${quotedList(columns)}) VALUES (${places})`);
+  for (const row of rows as unknown as Record<string, Value>[]) {
+    insert.run(...columns.map((column) => clean(row[column]!)));
   }
 }

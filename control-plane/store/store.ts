@@ -107,6 +107,35 @@ export interface Leadership {
   readonly remaining: number;
 }
 
+/** A content by its digest. */
+export interface StoredBlob {
+  readonly digest: string;
+  readonly content: string;
+}
+
+/** Everything that a store holds, table by table. A lease is not moved, its epoch is: epochs never go back. */
+export interface Tables {
+  readonly leadership: { readonly epoch: number };
+  readonly revisions: Revision;
+  readonly blobs: StoredBlob;
+  readonly documents: StoredDocument;
+  readonly events: StoredEvent;
+  readonly audit: AuditEntry;
+}
+
+/** Some rows of one table, as they are. */
+export type Page = {
+  [T in keyof Tables]: { readonly table: T; readonly rows: readonly Tables[T][] };
+}[keyof Tables];
+
+/**
+ * Text as every store can keep it: PostgreSQL takes no NUL, and half a surrogate pair has no form in UTF-8. Both become
+ * U+FFFD before anything is hashed, so that what is read back is what was hashed.
+ */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\ufffd");
+}
+
 /** Something else was written meanwhile: read again, decide again. */
 export class Conflict extends Error {
   override readonly name = "Conflict";
@@ -158,7 +187,15 @@ export interface Store {
   /** Called soon after any process wrote: at once where the store can tell, else by looking. @returns how to stop */
   onChange(listener: () => void): () => void;
 
-  /** Writes a whole copy, consistent in itself, to a file that is not there yet. */
+  /** Everything as it was at one moment, in the order of their keys, whatever is written meanwhile. */
+  dump(): AsyncIterable<Page>;
+  /**
+   * Takes the pages of another store, with their numbers, versions and hashes, whole or not at all.
+   *
+   * @throws Conflict when this store is not empty, or somebody leads on it
+   */
+  load(pages: AsyncIterable<Page>): Promise<void>;
+  /** Writes a whole copy, consistent in itself, to a file that is not there yet: a store in SQLite. */
   backup(file: string): Promise<void>;
   close(): Promise<void>;
 }
