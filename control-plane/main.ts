@@ -90,13 +90,13 @@ function wrongFlags(flags: ControlPlaneFlags): string | undefined {
 }
 
 async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<ControlPlane> {
+  const oidc = oidcSettings(flags);
+  const files = tlsFiles(flags);
+  const tls = files === undefined ? undefined : new ListenerTls(files, log);
   mkdirSync(flags.data, { recursive: true, mode: 0o700 });
   const place = placeOf(flags);
   const store = await openStore(place, Date.now, true);
   const clock = systemClock();
-  const oidc = oidcSettings(flags);
-  const files = tlsFiles(flags);
-  const tls = files === undefined ? undefined : new ListenerTls(files, log);
   if (place.database === undefined) await waitForLease(store, log);
   const plane = new ControlPlane({
     store,

@@ -1,5 +1,5 @@
 /** The admin token that nobody made with another: the first one, and the one for whoever lost theirs. */
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Store } from "../store/store.ts";
 import { makeToken, TOKEN } from "../tokens.ts";
@@ -39,6 +39,7 @@ async function leave(
   actor: string,
   reason: string,
 ): Promise<string> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const { token, text } = makeToken({ name, role: "admin", expiresIn: LASTS }, now(), random);
   const { hash: _, ...shown } = token;
   const audit = { at: now(), actor, from: "", action, target: token.id, reason, before: "null" };
