@@ -17,7 +17,14 @@ const DEMO = Object.fromEntries(
 /** Those that serve, or need no control plane, are tried elsewhere. */
 const OPERATES = /^npx tidegate (status|apply|diff|history|rollback|drain|undrain|overlay|audit|token)\b/;
 
-for (const page of ["control-plane.md", "change.md", "drain.md", "undo.md", "add-a-gateway.md"]) {
+for (const page of [
+  "control-plane.md",
+  "change.md",
+  "drain.md",
+  "undo.md",
+  "add-a-gateway.md",
+  "access.md",
+]) {
   const commands = [...readFileSync(join(ROOT, "docs", page), "utf8").matchAll(/```sh\n([\s\S]*?)```/g)]
     .flatMap((block) => block[1]!.split("\n"))
     .filter((line) => OPERATES.test(line));
