@@ -65,6 +65,22 @@ export class ApiClient {
     }
   }
 
+  /** The text of a stream as it comes. @throws ApiFailure · Error when it breaks off */
+  async *stream(path: string): AsyncIterable<string> {
+    this.#fetch ??= await fetchThatTrusts(process.env.TIDEGATE_CA);
+    const answer = await this.#fetch(`${this.url}${path}`, { headers: this.#headers() });
+    if (!answer.ok) {
+      const problem = (await answer.json()) as Record<string, unknown>;
+      throw new ApiFailure(String(problem.title ?? answer.status), problem);
+    }
+    const decoder = new TextDecoder();
+    for await (const chunk of answer.body!) yield decoder.decode(chunk, { stream: true });
+  }
+
+  #headers(): Record<string, string> {
+    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+  }
+
   async #callOne<T>(method: string, path: string, body?: unknown): Promise<T> {
     let answer: Response;
     let text: string;
@@ -74,7 +90,7 @@ export class ApiClient {
         method,
         headers: {
           ...(body === undefined ? {} : { "content-type": "application/json" }),
-          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+          ...this.#headers(),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(TIMEOUT),
@@ -163,6 +179,11 @@ export class Printer {
   /** @param text what a person is shown in its place */
   say(answer: unknown, text: () => string): void {
     process.stdout.write(this.json ? `${JSON.stringify(answer, null, 2)}\n` : `${text()}\n`);
+  }
+
+  /** One of many: a line of JSON each, or of text. */
+  line(value: unknown, text: string): void {
+    process.stdout.write(`${this.json ? JSON.stringify(value) : text}\n`);
   }
 
   /** Progress, for people only: on standard error, and on one line where that is a terminal. */

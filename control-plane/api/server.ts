@@ -24,6 +24,7 @@ import { registerOverlays } from "./overlays.ts";
 import { registerRevisions } from "./revisions.ts";
 import { registerStatus } from "./status.ts";
 import { registerTokens } from "./tokens.ts";
+import { registerWatch } from "./watch.ts";
 
 export interface Plane {
   readonly desk: Desk;
@@ -71,6 +72,8 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     bodyLimit: MOST_BODY,
     requestTimeout: 60_000,
     connectionTimeout: 0,
+    // Streams never end by themselves.
+    forceCloseConnections: true,
     routerOptions: { maxParamLength: 300 },
     ajv: {
       customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false, useDefaults: true },
@@ -110,6 +113,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerGateways(routes, plane);
     registerTokens(routes, plane);
     registerAudit(routes, plane);
+    registerWatch(routes, plane);
     routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
     routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
       reply.type("text/plain").send("ok\n");

@@ -135,6 +135,11 @@ export class PostgresStore implements Store {
     return this.#following("events", after, limit);
   }
 
+  async newestEvent(): Promise<number> {
+    const sql = `SELECT COALESCE(MAX("number"), 0) AS "number" FROM ${this.#table("events")}`;
+    return (await this.#connections.read<{ number: number }>(sql))[0]!.number;
+  }
+
   async audit(after: number, limit: number): Promise<AuditEntry[]> {
     return this.#following("audit", after, limit);
   }

@@ -95,6 +95,10 @@ export class SqliteStore implements Store {
     return this.#all<StoredEvent>(sql, after, limit);
   }
 
+  async newestEvent(): Promise<number> {
+    return this.#get<{ number: number }>("SELECT COALESCE(MAX(number), 0) AS number FROM events")!.number;
+  }
+
   async audit(after: number, limit: number): Promise<AuditEntry[]> {
     const sql = "SELECT * FROM audit WHERE number > ? ORDER BY number LIMIT ?";
     return this.#all<AuditEntry>(sql, after, limit);

@@ -171,6 +171,8 @@ export interface Store {
 
   /** Oldest first, above `after`. */
   events(after: number, limit: number): Promise<StoredEvent[]>;
+  /** Number of the newest event; 0 when there was none. */
+  newestEvent(): Promise<number>;
   /** Oldest first, above `after`. */
   audit(after: number, limit: number): Promise<AuditEntry[]>;
 
