@@ -7,6 +7,9 @@ import { readAuthorities } from "../host/tls-files.ts";
 export interface ApiOptions {
   readonly controlPlane?: string;
   readonly json?: boolean;
+  /** A safety rule that is to be broken on purpose. */
+  readonly override?: string;
+  readonly reason?: string;
 }
 
 const DEFAULT_URL = "http://127.0.0.1:8090";
@@ -32,6 +35,8 @@ export class ApiClient {
   /** Tried in turn: of several control planes one leads. */
   readonly #urls: readonly string[];
   #at = 0;
+  /** Overrides of safety rules that are shown with every command. */
+  overrides: readonly string[] = [];
   readonly #token: string | undefined;
   #fetch: typeof fetch | undefined;
 
@@ -78,7 +83,10 @@ export class ApiClient {
   }
 
   #headers(): Record<string, string> {
-    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+    return {
+      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+      ...(this.overrides.length === 0 ? {} : { "tidegate-override": this.overrides.join(", ") }),
+    };
   }
 
   async #callOne<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -152,12 +160,24 @@ export async function runApi(
   options: ApiOptions,
   act: (api: ApiClient, print: Printer) => Promise<void>,
 ): Promise<void> {
+  const { override, reason = "", json = false } = options;
+  const api = new ApiClient(options);
   try {
-    await act(new ApiClient(options), new Printer(options.json ?? false));
+    const overriding = override === undefined ? undefined : await import("./overrides.ts");
+    try {
+      if (override !== undefined) await overriding!.presentOverrides(api, override);
+      await act(api, new Printer(json));
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || override === undefined) throw error;
+      const asked = await overriding!.askForOverride(api, override, reason, error);
+      if (asked === undefined) throw error;
+      process.stderr.write(`${asked}\n`);
+      throw error;
+    }
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
     const { problem } = error;
-    if (options.json === true) {
+    if (json) {
       process.stdout.write(`${JSON.stringify(problem ?? { title: error.message }, null, 2)}\n`);
     } else {
       process.stderr.write(`${styleText("red", "refused", { stream: process.stderr })}: ${error.message}\n`);
@@ -166,6 +186,11 @@ export async function runApi(
     }
     process.exitCode = 1;
   }
+}
+
+/** The option of every command that a safety rule may refuse. */
+export function withOverride(command: Command): Command {
+  return command.option("--override <rule>", "break this safety rule on purpose; somebody else has to agree");
 }
 
 /** Either JSON, or text for a person. */

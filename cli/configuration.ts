@@ -4,7 +4,15 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { readConfigDir } from "../host/config-dir.ts";
 import { formatProblem } from "../model/problem.ts";
-import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
+import {
+  type ApiClient,
+  ApiFailure,
+  type ApiOptions,
+  type Printer,
+  runApi,
+  withApi,
+  withOverride,
+} from "./api-client.ts";
 import { brief, moment, paint, table } from "./tables.ts";
 
 interface Revision {
@@ -24,7 +32,7 @@ interface Difference {
 const CONVERGE = 5_000;
 
 export function registerConfiguration(program: Command): void {
-  withApi(program.command("apply"))
+  withOverride(withApi(program.command("apply")))
     .description("make the files of a directory the base configuration")
     .argument("<dir>", "directory with fleet.yaml and routes.yaml")
     .requiredOption("--reason <text>", "why; the history and the audit log keep it")
@@ -79,7 +87,7 @@ export function registerConfiguration(program: Command): void {
       }),
     );
 
-  withApi(program.command("rollback"))
+  withOverride(withApi(program.command("rollback")))
     .description("make the base of an older revision the newest again; overlays stay")
     .argument("<revision>", "its number, from tidegate history")
     .requiredOption("--reason <text>", "why; the history and the audit log keep it")

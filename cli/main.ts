@@ -7,6 +7,7 @@ import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
 import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
+import { registerOverrides } from "./overrides.ts";
 import { registerStatus } from "./status.ts";
 import { registerStore } from "./store.ts";
 import { registerValidate } from "./validate.ts";
@@ -31,7 +32,7 @@ Begin here:
   tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
   tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
   tidegate control-plane --config configs/demo --dev              run a control plane, to operate a fleet of gateways:
-  tidegate status · apply · diff · history · rollback · drain · undrain · overlay · audit · token · watch
+  tidegate status · apply · diff · history · rollback · drain · undrain · overlay · override · audit · token · watch
 
 A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
 gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
@@ -49,6 +50,7 @@ registerAudit(program);
 registerTokens(program);
 registerStore(program);
 registerWatch(program);
+registerOverrides(program);
 
 // commander ends with 1 for a wrong command line, which here means "no" and not "what?".
 exitWith(program);

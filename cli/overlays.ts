@@ -1,6 +1,14 @@
 /** `tidegate drain`, `undrain`, `overlay`: what operators lay over the base for a while. */
 import type { Command } from "commander";
-import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
+import {
+  type ApiClient,
+  ApiFailure,
+  type ApiOptions,
+  type Printer,
+  runApi,
+  withApi,
+  withOverride,
+} from "./api-client.ts";
 import { told } from "./configuration.ts";
 import { paint, span, table } from "./tables.ts";
 
@@ -100,7 +108,7 @@ Examples:
 }
 
 function withReason(command: Command, lays: boolean): Command {
-  withApi(command).requiredOption("--reason <text>", "why; the audit log keeps it");
+  withOverride(withApi(command)).requiredOption("--reason <text>", "why; the audit log keeps it");
   if (!lays) return command;
   return command
     .option("--expires <duration>", "after this it is taken away by itself, such as 2h")

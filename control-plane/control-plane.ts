@@ -14,6 +14,7 @@ import { Gateways } from "./publish/gateways.ts";
 import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { Refused } from "./refused.ts";
+import { SafetyGate } from "./safety-gate.ts";
 import type { Store } from "./store/store.ts";
 import { Tokens } from "./tokens.ts";
 
@@ -70,10 +71,16 @@ export class ControlPlane {
       onChange: (epoch) => this.#onLeadership(epoch),
       onError: (error) => this.#storeFailed(error),
     });
-    this.#desk = new Desk({ store, now, epoch: () => this.#leadership.epoch, check: () => {} });
     this.#tokens = new Tokens(store, now);
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now);
+    const gate = new SafetyGate(store, this.#gateways, now);
+    this.#desk = new Desk({
+      store,
+      now,
+      epoch: () => this.#leadership.epoch,
+      check: (draft, deed) => gate.pass(draft, deed),
+    });
     this.#oidc = this.#makeOidc();
     const { holder, monotonic } = options;
     this.#peers = options.shared ? new Peers(store, this.#gateways, holder, monotonic) : undefined;
@@ -150,7 +157,7 @@ export class ControlPlane {
   }
 
   async #applyFirst(base: Base): Promise<void> {
-    const actor = { name: "tidegate", from: "" };
+    const actor = { name: "tidegate", from: "", overrides: [] };
     try {
       await this.#desk.apply(base, 0, "the configuration that it was started with", actor);
     } catch (error) {

@@ -17,6 +17,7 @@ import {
   type Standing,
 } from "./draft.ts";
 import { Refused } from "./refused.ts";
+import type { Deed, Passage } from "./safety-gate.ts";
 import {
   type AuditLine,
   type Commit,
@@ -34,7 +35,7 @@ export interface DeskOptions {
   /** The leadership to write under; undefined while this control plane does not lead. */
   readonly epoch: () => number | undefined;
   /** Refuses what a safety rule forbids. @throws Refused */
-  readonly check: (draft: Draft, action: string) => void;
+  readonly check: (draft: Draft, deed: Deed) => Promise<Passage>;
 }
 
 interface Cause {
@@ -49,6 +50,8 @@ interface Cause {
   readonly after: unknown;
   readonly commit?: Pick<Commit, "puts" | "deletes">;
 }
+
+const NO_PASSAGE: Passage = { puts: [], audit: [] };
 
 export class Desk {
   readonly #options: DeskOptions;
@@ -193,7 +196,7 @@ export class Desk {
       const { base, baseConfig, overlays } = standing;
       const rest = overlays.filter((o) => !over.includes(o));
       return this.#commit(draftOf(standing, base, baseConfig, rest, []), {
-        actor: { name: "tidegate", from: "" },
+        actor: { name: "tidegate", from: "", overrides: [] },
         reason: `expired: ${over.map((o) => o.id).join(", ")}`,
         cause: "expiry",
         action: "expiry",
@@ -205,7 +208,10 @@ export class Desk {
   }
 
   async #commit(draft: Draft, cause: Cause): Promise<Standing> {
-    this.#options.check(draft, cause.action);
+    const { action, target, actor } = cause;
+    // What expires was agreed to when it was laid: no rule and no freeze holds it back.
+    const passage =
+      cause.cause === "expiry" ? NO_PASSAGE : await this.#options.check(draft, { action, target, actor });
     const epoch = this.#options.epoch();
     if (epoch === undefined) {
       throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
@@ -251,8 +257,9 @@ export class Desk {
           body: JSON.stringify({ revision: number, cause: cause.cause, author, reason }),
         },
       ],
-      audit: [line],
       ...cause.commit,
+      puts: [...passage.puts, ...(cause.commit?.puts ?? [])],
+      audit: [...passage.audit, line],
     });
     const { base: files, baseConfig, overlays: list, config: result } = draft;
     const standing: Standing = { revision, base: files, baseConfig, overlays: list, config: result };

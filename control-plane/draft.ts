@@ -11,6 +11,8 @@ import type { Revision } from "./store/store.ts";
 export interface Actor {
   readonly name: string;
   readonly from: string;
+  /** Overrides of safety rules that it was given, by id. */
+  readonly overrides: readonly string[];
 }
 
 /** What holds now: one revision, taken apart. */

@@ -253,7 +253,7 @@ export class ControlPlaneSource implements Source {
   async #report(): Promise<void> {
     if (this.#saidDown || this.#current === undefined) return;
     const { epoch, revision } = this.#current.manifest;
-    await this.#say("reports", { epoch, revision, units: this.#hooks?.report() ?? {} });
+    await this.#say("reports", { epoch, revision, ...(this.#hooks?.report() ?? { units: {} }) });
   }
 
   /** What is lost is said again by the next report. */

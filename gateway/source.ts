@@ -16,7 +16,7 @@ export interface SourceHooks {
   use(next: Sourced): readonly string[];
   /** What came could not even be read; the configuration before it serves on. */
   refused(problems: readonly string[]): void;
-  /** What to say of the units. */
+  /** What to say of the units, and of versions. */
   report(): object;
 }
 

@@ -1,4 +1,5 @@
 /** What the admin port shows of a gateway. */
+import { DRAINED } from "../model/decide.ts";
 import { healthWord } from "../model/explain.ts";
 import { endpointsOf, type Table } from "../model/table.ts";
 import type { AdminView } from "./admin.ts";
@@ -91,7 +92,25 @@ export class GatewayView implements AdminView {
 
   /** What the control plane is told. */
   report(): object {
-    return this.#parts.unitReports.take(this.table, (unit) => this.#isUnitHealthy(unit));
+    const units = this.#parts.unitReports.take(this.table, (unit) => this.#isUnitHealthy(unit));
+    return { units, versions: this.#versions() };
+  }
+
+  /** Of services that have a canary somewhere: whether a version has an endpoint in a unit that can be used. */
+  #versions(): Record<string, boolean> {
+    const { endpoints } = this.#parts.live;
+    const found: Record<string, boolean> = {};
+    for (const { name, pools } of this.table.services) {
+      for (const pool of pools) {
+        if (pool?.canary === undefined) continue;
+        for (const version of [pool.stable, pool.canary]) {
+          // One that an operator drained is no sick one.
+          const isUp = version.endpoints.some((e) => (endpoints[e.id]! & ~DRAINED) === 0);
+          found[`${name} ${pool.unit.name} ${version.version}`] = isUp;
+        }
+      }
+    }
+    return found;
   }
 
   limits(): object[] {

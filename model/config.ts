@@ -2,6 +2,7 @@ import type { Fleet } from "./fleet.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
 import type { Limit } from "./limit.ts";
 import type { Route } from "./route.ts";
+import type { Safety } from "./safety.ts";
 
 /** A circuit breaker that an operator holds open or closed. Set by an overlay, never by a file. */
 export interface ForcedBreaker {
@@ -17,5 +18,7 @@ export interface Config {
   readonly routes: readonly Route[];
   readonly limits: readonly Limit[];
   readonly gateway: GatewaySettings;
+  /** What no change may break: the control plane's business, and nothing to gateways. */
+  readonly safety: Safety;
   readonly breakers?: readonly ForcedBreaker[];
 }

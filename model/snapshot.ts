@@ -6,6 +6,7 @@ import type { Config } from "./config.ts";
 import type { Fleet } from "./fleet.ts";
 import { hashKey } from "./hash.ts";
 import type { Route } from "./route.ts";
+import { NO_SAFETY } from "./safety.ts";
 
 /** One part of a configuration: its JSON text. */
 export type Sections = ReadonlyMap<string, string>;
@@ -83,6 +84,7 @@ export function configFrom(sections: Sections): Config {
     routes: read<string[]>("routes").flatMap((name) => read<Route[]>(name)),
     limits: read("limits"),
     gateway: read("gateway"),
+    safety: NO_SAFETY,
     ...(sections.has("breakers") ? { breakers: read("breakers") } : {}),
   };
 }

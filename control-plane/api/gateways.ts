@@ -28,6 +28,7 @@ const ReportShape = Type.Object(
   {
     epoch: Count,
     revision: Count,
+    versions: Type.Optional(Type.Record(Type.String({ maxLength: 200 }), Type.Boolean())),
     units: Type.Record(
       Type.String(),
       Type.Object(

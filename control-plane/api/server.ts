@@ -21,6 +21,7 @@ import { registerAudit } from "./audit.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerGateways } from "./gateways.ts";
 import { registerOverlays } from "./overlays.ts";
+import { registerOverrides } from "./overrides.ts";
 import { registerRevisions } from "./revisions.ts";
 import { registerStatus } from "./status.ts";
 import { registerTokens } from "./tokens.ts";
@@ -114,6 +115,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerTokens(routes, plane);
     registerAudit(routes, plane);
     registerWatch(routes, plane);
+    registerOverrides(routes, plane);
     routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
     routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
       reply.type("text/plain").send("ok\n");
@@ -139,8 +141,14 @@ async function authenticate(request: FastifyRequest, authenticator: Authenticato
   const identity = await authenticator.authenticate(request);
   if (identity === undefined) return;
   request.identity = identity;
-  request.actor = { name: identity.name, from: request.ip };
+  request.actor = { name: identity.name, from: request.ip, overrides: overridesOf(request) };
   request.role = identity.role;
+}
+
+/** `Tidegate-Override: or-…, or-…`: safety rules that somebody else has agreed to break with this command. */
+function overridesOf({ headers }: FastifyRequest): string[] {
+  const given = headers["tidegate-override"];
+  return typeof given === "string" ? (given.match(/or-[0-9a-f]{12}/g) ?? []).slice(0, 10) : [];
 }
 
 function refuse(

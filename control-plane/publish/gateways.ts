@@ -16,6 +16,8 @@ export interface Report {
   readonly revision: number;
   /** Unit → whether it is healthy, as this gateway sees it. */
   readonly units: Readonly<Record<string, UnitReport>>;
+  /** `service unit version` → whether an endpoint of it can be used; of services that have a canary. */
+  readonly versions?: Readonly<Record<string, boolean>>;
 }
 
 export interface UnitReport {

@@ -174,5 +174,6 @@ function largeConfig(unitCount: number, routeCount: number, slots: number): Conf
     })),
     limits: [],
     gateway: DEFAULT_GATEWAY_SETTINGS,
+    safety: { rules: [] },
   };
 }

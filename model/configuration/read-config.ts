@@ -3,6 +3,7 @@ import type { TSchema } from "typebox";
 import type { Config } from "../config.ts";
 import { DEFAULT_GATEWAY_SETTINGS } from "../gateway-settings.ts";
 import type { Problem } from "../problem.ts";
+import { NO_SAFETY } from "../safety.ts";
 import { DraftFile } from "./draft.ts";
 import { readFleet } from "./fleet-file.ts";
 import { FleetSchema, type FleetShape } from "./fleet-schema.ts";
@@ -13,6 +14,8 @@ import { ReferencedFiles } from "./referenced-files.ts";
 import { readLimits } from "./limits.ts";
 import { readRoutes } from "./routes-file.ts";
 import { RoutesSchema, type RoutesShape } from "./routes-schema.ts";
+import { readSafety } from "./safety-file.ts";
+import { SafetySchema, type SafetyShape } from "./safety-schema.ts";
 import { YamlFile } from "./yaml-file.ts";
 
 export interface ReadConfig {
@@ -23,7 +26,7 @@ export interface ReadConfig {
 }
 
 /**
- * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if it is there `gateway.yaml`, and the files
+ * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml` and `safety.yaml`, and the files
  * that these name.
  *
  * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
@@ -63,8 +66,16 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
       ? DEFAULT_GATEWAY_SETTINGS
       : readGatewaySettings(open<GatewayShape>("gateway.yaml", GatewaySchema, gatewayText));
   const identity = gatewayText === undefined || !problems.hasErrors ? gateway.identity : undefined;
+  const safetyText = read("safety.yaml");
+  const safety =
+    safetyText === undefined
+      ? NO_SAFETY
+      : readSafety(open<SafetyShape>("safety.yaml", SafetySchema, safetyText), fleet);
   const limits = routesFile === undefined ? [] : readLimits(routesFile, routes, identity);
 
   const valid = fleet !== undefined && !problems.hasErrors;
-  return { config: valid ? { fleet, routes, limits, gateway } : undefined, problems: problems.sorted() };
+  return {
+    config: valid ? { fleet, routes, limits, gateway, safety } : undefined,
+    problems: problems.sorted(),
+  };
 }

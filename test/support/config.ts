@@ -102,6 +102,7 @@ export function config(
     routes,
     limits: [],
     gateway: DEFAULT_GATEWAY_SETTINGS,
+    safety: { rules: [] },
   };
 }
 
