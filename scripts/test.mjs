@@ -4,7 +4,8 @@ import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 
 const ALONE = [
-  "test/wire/{bad-input,failover,forwarding,operations,overload}/**/*.test.ts",
+  "test/wire/{failover,operations,overload}/**/*.test.ts",
+  "test/wire/forwarding/{aborts,large-bodies,limits,streaming,timeouts}.test.ts",
   "test/wire/limits/{exact,fleet-moves,fleet-scope,gateway-scope}.test.ts",
   "test/loadtest/**/*.test.ts",
   "test/sim/**/*.test.ts",
