@@ -26,8 +26,8 @@ function run(...args: string[]) {
 
 test("a backup of a control plane that runs starts another, with everything but its later changes", async (t) => {
   const plane = await startControlPlane(t, FILES);
-  const drain = { kind: "drain", unit: "hz", reason: "a test" };
-  assert.equal((await plane.call("POST", "/v1/overlays", drain)).status, 201);
+  const pin = { kind: "pin", key: "qa", unit: "hz", reason: "a test" };
+  assert.equal((await plane.call("POST", "/v1/overlays", pin)).status, 201);
   const file = join(plane.dir, "backup.db");
   const { code, out } = run("backup", file, "--data", plane.data);
   assert.equal(code, 0);
@@ -42,7 +42,7 @@ test("a backup of a control plane that runs starts another, with everything but 
   await plane.start();
   const { revision, overlays } = (await plane.call("GET", "/v1/status")).body;
   assert.equal(revision.number, 2);
-  assert.equal(overlays[0].does, "drain hz");
+  assert.equal(overlays[0].does, "key qa to hz");
   assert.equal((await plane.call("GET", "/v1/audit/verification")).body.whole, true);
 });
 

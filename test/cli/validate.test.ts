@@ -132,7 +132,8 @@ describe("readConfigDir", () => {
     const { config, problems, files } = readConfigDir(mount);
     assert.deepEqual(problems, []);
     assert.notEqual(config, undefined);
-    assert.deepEqual(files.toSorted(), ["fallbacks/hall.html", "fleet.yaml", "gateway.yaml", "routes.yaml"]);
+    const names = ["fallbacks/hall.html", "fleet.yaml", "gateway.yaml", "routes.yaml", "safety.yaml"];
+    assert.deepEqual(files.toSorted(), names);
   });
 
   it("reports what cannot be read", () => {
@@ -158,6 +159,6 @@ describe("readConfigDir", () => {
       problems.map((p) => `${p.file}: ${p.code}`),
       ["fleet.yaml: missing-file", "routes.yaml: missing-file"],
     );
-    assert.deepEqual(files, ["fleet.yaml", "routes.yaml", "gateway.yaml"]);
+    assert.deepEqual(files, ["fleet.yaml", "routes.yaml", "gateway.yaml", "safety.yaml"]);
   });
 });

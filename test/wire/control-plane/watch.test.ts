@@ -26,13 +26,13 @@ test("a watcher hears of each event once, in order, and goes on where it was whe
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line));
-  const drain = (unit: string) =>
-    plane.call("POST", "/v1/overlays", { kind: "drain", unit, reason: "a test" });
-  assert.equal((await drain("hz")).status, 201);
+  const pin = (key: string) =>
+    plane.call("POST", "/v1/overlays", { kind: "pin", key, unit: "hz", reason: "a test" });
+  assert.equal((await pin("ann")).status, 201);
   await until("two events", () => heard().length === 2);
   await plane.stop("SIGKILL");
   await plane.start();
-  assert.equal((await drain("sh")).status, 201);
+  assert.equal((await pin("bob")).status, 201);
   await until("three events", () => heard().length >= 3);
   assert.deepEqual(
     heard().map(({ number, type, revision, cause }) => [number, type, revision, cause]),
