@@ -4,11 +4,9 @@ import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 
 const ALONE = [
-  "test/wire/{failover,operations,overload}/**/*.test.ts",
+  "test/wire/{failover,overload}/**/*.test.ts",
   "test/wire/forwarding/{aborts,fallbacks,large-bodies,limits,streaming,timeouts}.test.ts",
   "test/wire/limits/{exact,fleet-moves,fleet-scope,gateway-scope}.test.ts",
-  "test/loadtest/**/*.test.ts",
-  "test/sim/**/*.test.ts",
 ];
 
 const alone = new Set(ALONE.flatMap((pattern) => globSync(pattern)));

@@ -81,8 +81,14 @@ const served = async (gateway: TestGateway, path: string): Promise<boolean> => {
   return answer.status === 200;
 };
 
-const load = (gateways: readonly TestGateway[]): Load[] =>
-  gateways.map(({ port }) => new Load({ port, rate: 100, request: () => ({ path: "/hall/a" }) }));
+function load(t: TestContext, gateways: readonly TestGateway[]): Load[] {
+  const loads = gateways.map(
+    ({ port }) => new Load({ port, rate: 100, request: () => ({ path: "/hall/a" }) }),
+  );
+  // One that goes on would keep the process of a test that failed.
+  t.after(() => Promise.all(loads.map((one) => one.stop())));
+  return loads;
+}
 
 async function unharmed(loads: readonly Load[]): Promise<void> {
   await Promise.all(loads.map((one) => one.stop()));
@@ -111,7 +117,7 @@ test("a change at one control plane is at every gateway, and both say so", async
 
 test("the leader is killed in the middle of changes: none is lost or made twice, and another leads within 5 s", async (t) => {
   const { planes, gateways, files } = await stand(t);
-  const loads = load(gateways);
+  const loads = load(t, gateways);
   const acknowledged = new Map<string, number>();
   let killedAt = 0;
   let ledAt = 0;
@@ -159,7 +165,7 @@ test("the leader is killed in the middle of changes: none is lost or made twice,
 
 test("a leader that is frozen beyond its lease and goes on writes nothing any more", async (t) => {
   const { planes, gateways, files } = await stand(t);
-  const loads = load(gateways);
+  const loads = load(t, gateways);
   planes[0]!.process.kill("SIGSTOP");
   // It is asked while it is frozen, and will find the question when it goes on.
   const late = planes[0]!.call("PUT", "/v1/config", { files: files("/mark/late"), reason: "late" });
@@ -182,7 +188,7 @@ test("a leader that is frozen beyond its lease and goes on writes nothing any mo
 
 test("PostgreSQL is killed: changes are refused with a clear message, gateways serve, and all goes on when it is back", async (t) => {
   const { planes, gateways, files } = await stand(t);
-  const loads = load(gateways);
+  const loads = load(t, gateways);
   assert.equal(await apply(planes, files("/mark/1"), "before"), 2);
   await postgres.kill();
   const refused = await planes[0]!.call("PUT", "/v1/config", {
