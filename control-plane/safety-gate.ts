@@ -97,12 +97,15 @@ export class SafetyGate {
       after: draft.config,
       action,
       now: this.#now(),
-      ...this.#seen(draft.config),
+      ...this.#seen(before, draft.config),
     });
   }
 
   /** What the gateways that live report: a unit is healthy where most of them say so. */
-  #seen(config: Config): {
+  #seen(
+    before: Config | undefined,
+    after: Config,
+  ): {
     health: Map<string, Seen>;
     versions: Map<string, Seen>;
     load: number | undefined;
@@ -110,7 +113,9 @@ export class SafetyGate {
     const reports = this.#gateways.live().flatMap(({ report }) => (report === undefined ? [] : [report]));
     const health = new Map<string, Seen>();
     let load: number | undefined;
-    for (const { name } of config.fleet.units) {
+    // A unit that goes takes neither its load nor its illness with it.
+    const names = new Set([...(before?.fleet.units ?? []), ...after.fleet.units].map((unit) => unit.name));
+    for (const name of names) {
       const views = reports.flatMap(({ units }) => units[name] ?? []);
       if (views.length === 0) continue;
       health.set(name, views.filter((v) => v.healthy).length * 2 > views.length);

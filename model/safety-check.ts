@@ -6,6 +6,7 @@
  * are too few of them.
  */
 import type { Config } from "./config.ts";
+import type { CanaryPolicy, Service, Version } from "./fleet.ts";
 import { ALWAYS, type SafetyRule } from "./safety.ts";
 
 /** How a unit, or a service's version in it, is seen; undefined where nobody reports: no data is a value of its own. */
@@ -24,6 +25,8 @@ export interface Situation {
   readonly versions: ReadonlyMap<string, Seen>;
   /** Requests per second of the fleet; undefined: no data. */
   readonly load: number | undefined;
+  /** The most requests per second that are expected while the change holds; undefined: nobody has said. */
+  readonly forecast?: number | undefined;
 }
 
 export interface Violation {
@@ -49,7 +52,7 @@ type Found = Omit<Violation, "rule" | "overridable"> | undefined;
 function check(rule: SafetyRule, situation: Situation): Found {
   switch (rule.kind) {
     case "serving":
-      return checkServing(rule.least, situation);
+      return checkServing(rule, situation);
     case "drained":
       return checkDrained(rule.most, situation);
     case "capacity":
@@ -62,24 +65,41 @@ function check(rule: SafetyRule, situation: Situation): Found {
 }
 
 /** Units that may be given work: not drained, and not known to be unhealthy. */
-function serving(config: Config, { health }: Situation): string[] {
+function serving(config: Config, situation: Situation, service?: string): string[] {
+  const of = config.fleet.services.find(({ name }) => name === service);
   return config.fleet.units
-    .filter(({ name, drain }) => drain === undefined && health.get(name) !== false)
+    .filter(({ name, drain }) => drain === undefined && situation.health.get(name) !== false)
+    .filter(({ name }) => service === undefined || (of !== undefined && isUsable(of, name, situation)))
     .map(({ name }) => name);
 }
 
-function checkServing(least: number, situation: Situation): Found {
-  const after = serving(situation.after, situation);
-  if (after.length >= least) return undefined;
+function checkServing(
+  { least, service }: Extract<SafetyRule, { kind: "serving" }>,
+  situation: Situation,
+): Found {
   const { before } = situation;
-  const had = before === undefined ? Number.POSITIVE_INFINITY : serving(before, situation).length;
+  const after = serving(situation.after, situation, service);
   // A first configuration that is small breaks nothing that was there.
-  if (after.length >= had || before === undefined) return undefined;
+  if (after.length >= least || before === undefined) return undefined;
+  const had = serving(before, situation, service).length;
+  // Where every unit looks unhealthy, gateways take health for nothing: then draining the last unit is what stops it.
+  const isLast = undrained(situation.after) === 0 && undrained(before) > 0;
+  if (after.length >= had && !isLast) return undefined;
+  const what = service === undefined ? "serve" : `serve ${service}`;
   return {
-    message: `${units(after.length)} would serve (${after.join(", ") || "none"}); at least ${least} must`,
-    figures: { serving: after.length, before: had, least },
+    message: `${units(after.length)} would ${what} (${after.join(", ") || "none"}); at least ${least} must`,
+    figures: {
+      serving: after.length,
+      before: had,
+      least,
+      ...(service === undefined ? {} : { service }),
+    },
     satisfy: "undrain a unit, or wait until one is healthy again",
   };
+}
+
+function undrained(config: Config): number {
+  return config.fleet.units.filter(({ drain }) => drain === undefined).length;
 }
 
 function checkDrained(most: number, situation: Situation): Found {
@@ -117,13 +137,17 @@ function checkCapacity(
   const now = remaining(after, situation, losingOne);
   const had = before === undefined ? undefined : remaining(before, situation, losingOne);
   if (before === undefined || now.capacity >= had!.capacity) return undefined;
-  const rps = load === "current" ? situation.load : load;
+  const rps = load === "current" ? situation.load : load === "forecast" ? situation.forecast : load;
   const with_ = now.lost === "" ? "" : ` with ${now.lost} lost`;
   if (rps === undefined) {
+    const [what, who] =
+      load === "forecast"
+        ? ["forecast of the load", "publish a forecast"]
+        : ["data on the load", "let a gateway report its load"];
     return {
-      message: `${rate(now.capacity)} would remain${with_}, and there is no data on the load to compare it with`,
+      message: `${rate(now.capacity)} would remain${with_}, and there is no ${what} to compare it with`,
       figures: { capacity: now.capacity, load: "no data" },
-      satisfy: "let a gateway report its load, or state a load in the rule",
+      satisfy: `${who}, or state a load in the rule`,
     };
   }
   const needed = Math.ceil(rps * factor);
@@ -141,8 +165,9 @@ function checkFreeze(
   { windows }: Extract<SafetyRule, { kind: "freeze" }>,
   { now, action }: Situation,
 ): Found {
-  const window = windows.find(({ from, to }) => now >= from && now < to);
-  if (window === undefined || window.except.includes(action)) return undefined;
+  // Windows may overlap, and then each of them holds.
+  const window = windows.find(({ from, to, except }) => now >= from && now < to && !except.includes(action));
+  if (window === undefined) return undefined;
   const [from, to] = [new Date(window.from).toISOString(), new Date(window.to).toISOString()];
   return {
     message: `nothing is changed from ${from} to ${to}${window.except.length === 0 ? "" : ` but ${window.except.join(", ")}`}`,
@@ -151,23 +176,74 @@ function checkFreeze(
   };
 }
 
-/** A share of a canary that grows where the other version is down, or endpoints that go where they are all that is up. */
-function checkVersions({ before, after, versions }: Situation): Found {
+/**
+ * No change takes the last version of a service out of a unit, nor sends more users to a canary where nothing is well.
+ *
+ * Health comes and goes without a change, so "never both" can only mean what a change does. What may mend the service
+ * passes: other endpoints, another health check, a smaller share. So does what happens in a drained unit.
+ */
+function checkVersions(situation: Situation): Found {
+  const { before, after } = situation;
+  const drained = new Set(after.fleet.units.filter((u) => u.drain !== undefined).map((u) => u.name));
   for (const service of after.fleet.services) {
-    const old = before?.fleet.services.find((s) => s.name === service.name);
-    if (old !== undefined && JSON.stringify(old) === JSON.stringify(service)) continue;
+    const old = before?.fleet.services.find(({ name }) => name === service.name);
+    if (old === undefined) continue;
+    const widens = isWider(old.canary, service.canary);
     for (const [unit, pool] of Object.entries(service.pools)) {
-      if (pool.canary.length === 0) continue;
-      const seen = (version: string): Seen => versions.get(`${service.name} ${unit} ${version}`);
-      if (seen("stable") !== false || seen("canary") !== false) continue;
-      return {
-        message: `stable and canary of ${service.name} are both unhealthy in ${unit}; nothing of the service is changed meanwhile`,
-        figures: { service: service.name, unit, stable: "unhealthy", canary: "unhealthy" },
-        satisfy: `bring one of them back in ${unit}`,
-      };
+      const had = old.pools[unit];
+      if (had === undefined || drained.has(unit) || pool.canary.length + had.canary.length === 0) continue;
+      if (isUsable(service, unit, situation)) continue;
+      const takes = isUsable(old, unit, situation);
+      if (!takes && !widens) continue;
+      const [stable, canary] = (["stable", "canary"] as const).map((v) =>
+        stateOf(service, unit, v, situation),
+      );
+      const figures = { service: service.name, unit, stable: stable!, canary: canary! };
+      return takes
+        ? {
+            message: `nothing of ${service.name} could be used in ${unit} (stable: ${stable}, canary: ${canary})`,
+            figures,
+            satisfy: `leave ${service.name} an endpoint that is well in ${unit}, or drain ${unit} first`,
+          }
+        : {
+            message: `stable and canary of ${service.name} are both unhealthy in ${unit}, and more users would see the canary`,
+            figures,
+            satisfy: `bring one of them back in ${unit}, or drain ${unit} first`,
+          };
     }
   }
   return undefined;
+}
+
+/** Whether users could see the canary who did not before. */
+function isWider(old: CanaryPolicy, { share, header, pins, salt }: CanaryPolicy): boolean {
+  return (
+    share > old.share ||
+    (share > 0 && salt !== old.salt) ||
+    pins.some((key) => !old.pins.includes(key)) ||
+    (header !== undefined && (header.name !== old.header?.name || header.value !== old.header.value))
+  );
+}
+
+/** Whether one of a service's versions can be used in a unit, as far as anybody knows. */
+function isUsable(service: Service, unit: string, situation: Situation): boolean {
+  const states = (["stable", "canary"] as const).map((v) => stateOf(service, unit, v, situation));
+  return states.includes("usable");
+}
+
+type VersionState = "none" | "drained" | "unhealthy" | "usable";
+
+function stateOf(service: Service, unit: string, version: Version, situation: Situation): VersionState {
+  const pool = service.pools[unit];
+  if (pool === undefined || pool[version].length === 0) return "none";
+  const open = pool[version].filter((endpoint) => pool.drained?.includes(endpoint) !== true);
+  if (open.length === 0) return "drained";
+  if (situation.versions.get(`${service.name} ${unit} ${version}`) !== false) return "usable";
+  // What was seen was seen of the endpoints before: of new ones nobody knows anything.
+  const known = situation.before?.fleet.services.find(({ name }) => name === service.name)?.pools[unit]?.[
+    version
+  ];
+  return known !== undefined && open.some((endpoint) => !known.includes(endpoint)) ? "usable" : "unhealthy";
 }
 
 function units(n: number): string {

@@ -26,8 +26,8 @@ export interface ReadConfig {
 }
 
 /**
- * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml` and `safety.yaml`, and the files
- * that these name.
+ * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml` and
+ * `safety.yaml`, and the files that these name.
  *
  * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
  * @throws only what `read` throws.
@@ -39,6 +39,15 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
     const yaml = new YamlFile(name, text, problems);
     return new DraftFile<T>(yaml, schema);
   };
+  /** For a file that must say something. */
+  const whole = <T>(name: string, schema: TSchema, text: string): DraftFile<T> => {
+    const file = open<T>(name, schema, text);
+    if (file.isEmpty) {
+      const message = `${name} is empty; expected its fields`;
+      problems.add("error", () => ({ code: "empty-file", file: name, line: 1, column: 1, message }));
+    }
+    return file;
+  };
   const required = <T>(name: string, schema: TSchema): DraftFile<T> | undefined => {
     const text = read(name);
     if (text === undefined) {
@@ -46,12 +55,7 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
       problems.add("error", () => ({ code: "missing-file", file: name, line: 1, column: 1, message }));
       return undefined;
     }
-    const file = open<T>(name, schema, text);
-    if (file.isEmpty) {
-      const message = `${name} is empty; expected its fields`;
-      problems.add("error", () => ({ code: "empty-file", file: name, line: 1, column: 1, message }));
-    }
-    return file;
+    return whole<T>(name, schema, text);
   };
 
   const fleetFile = required<FleetShape>("fleet.yaml", FleetSchema);
@@ -67,10 +71,11 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
       : readGatewaySettings(open<GatewayShape>("gateway.yaml", GatewaySchema, gatewayText));
   const identity = gatewayText === undefined || !problems.hasErrors ? gateway.identity : undefined;
   const safetyText = read("safety.yaml");
+  // An emptied file would take every rule away without a word; `rules: {}` does so on purpose.
   const safety =
     safetyText === undefined
       ? NO_SAFETY
-      : readSafety(open<SafetyShape>("safety.yaml", SafetySchema, safetyText), fleet);
+      : readSafety(whole<SafetyShape>("safety.yaml", SafetySchema, safetyText), context);
   const limits = routesFile === undefined ? [] : readLimits(routesFile, routes, identity);
 
   const valid = fleet !== undefined && !problems.hasErrors;

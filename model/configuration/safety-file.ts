@@ -1,17 +1,22 @@
 /** Reads `safety.yaml`. */
-import type { Fleet } from "../fleet.ts";
 import { ALWAYS, type FreezeWindow, NO_SAFETY, type Safety, type SafetyRule } from "../safety.ts";
 import { type Draft, type DraftFile, oneOf } from "./draft.ts";
+import type { FleetContext } from "./routes-file.ts";
 import type { SafetyShape } from "./safety-schema.ts";
 
 type RuleDraft = Draft<SafetyShape["rules"][string]>;
 
 const KINDS = ["serving", "drained", "capacity", "freeze", "versions"] as const;
+/** What is only said beside an assertion. */
+const BESIDE = [
+  ["service", "serving"],
+  ["load", "capacity"],
+  ["losing", "capacity"],
+] as const;
 /** A freeze that nobody remembers is worse than none. */
 const LONGEST_FREEZE = 92 * 24 * 3_600_000;
 
-/** @param fleet undefined where it could not be read */
-export function readSafety(file: DraftFile<SafetyShape>, fleet: Fleet | undefined): Safety {
+export function readSafety(file: DraftFile<SafetyShape>, context: FleetContext | undefined): Safety {
   const rules: SafetyRule[] = [];
   for (const [name, draft] of file.value?.rules ?? []) {
     if (name === ALWAYS.name) {
@@ -25,16 +30,12 @@ export function readSafety(file: DraftFile<SafetyShape>, fleet: Fleet | undefine
       file.problem(draft, given[1], "rule-kind", `rule \`${name}\` ${says}; expected one of ${oneOf(KINDS)}`);
       continue;
     }
-    for (const key of ["load", "losing"] as const) {
-      if (!file.has(draft, key) || given[0] === "capacity") continue;
-      file.problemAtKey(
-        draft,
-        key,
-        "unused-field",
-        `\`${key}\` belongs to capacity, which this rule does not have`,
-      );
+    for (const [key, kind] of BESIDE) {
+      if (!file.has(draft, key) || given[0] === kind) continue;
+      const message = `\`${key}\` belongs to ${kind}, which this rule does not have`;
+      file.problemAtKey(draft, key, "unused-field", message);
     }
-    const rule = readRule(file, name, draft, fleet);
+    const rule = readRule(file, name, draft, context);
     if (rule !== undefined) rules.push(rule);
   }
   return rules.length === 0 ? NO_SAFETY : { rules };
@@ -44,23 +45,19 @@ function readRule(
   file: DraftFile<SafetyShape>,
   name: string,
   draft: RuleDraft,
-  fleet: Fleet | undefined,
+  context: FleetContext | undefined,
 ): SafetyRule | undefined {
-  const { serving, drained, capacity, freeze, versions } = draft;
-  const known = fleet?.units.length ?? Number.POSITIVE_INFINITY;
+  const { serving, service, drained, capacity, freeze, versions } = draft;
   if (serving !== undefined) {
-    if (serving > known) {
-      const message = `${serving} units must serve, and the fleet has ${known}; expected at most ${known}`;
-      file.problem(draft, "serving", "out-of-range", message);
-    }
-    return { name, kind: "serving", least: serving };
+    if (context !== undefined) checkServing(file, draft, serving, context);
+    return { name, kind: "serving", least: serving, ...(service === undefined ? {} : { service }) };
   }
   if (drained !== undefined) return { name, kind: "drained", most: drained };
   if (versions !== undefined) return { name, kind: "versions" };
   if (capacity !== undefined) {
-    for (const unit of fleet?.units ?? []) {
-      if (unit.capacity !== undefined) continue;
-      const message = `unit \`${unit.name}\` has no capacity in fleet.yaml, so what remains cannot be known`;
+    for (const [unit, given] of context?.file.value?.units ?? []) {
+      if (context?.file.has(given, "capacity") === true) continue;
+      const message = `unit \`${unit}\` has no capacity in fleet.yaml, so what remains cannot be known`;
       file.problem(draft, "capacity", "no-capacity", message);
     }
     return {
@@ -75,13 +72,39 @@ function readRule(
   return { name, kind: "freeze", windows: freeze.flatMap((window) => readWindow(file, window)) };
 }
 
+/** More units than there are could never serve. Names are those of the file, so that a broken unit does not seem missing. */
+function checkServing(
+  file: DraftFile<SafetyShape>,
+  draft: RuleDraft,
+  least: number,
+  context: FleetContext,
+): void {
+  const { units, services } = context.file.value ?? {};
+  const { service } = draft;
+  if (service !== undefined && services !== undefined) {
+    const names = context.file.keys(services);
+    if (!names.has(service)) {
+      file.unknown(draft, "service", "service", service, names);
+      return;
+    }
+  }
+  const pools = service === undefined ? undefined : services?.get(service)?.pools;
+  const within = service === undefined ? units : pools;
+  if (within === undefined) return;
+  const known = context.file.keys(within).size;
+  if (least <= known) return;
+  const has = service === undefined ? "the fleet has" : `\`${service}\` has pools in`;
+  const message = `${least} units must serve, and ${has} ${known}; expected at most ${known}`;
+  file.problem(draft, "serving", "out-of-range", message);
+}
+
 function readWindow(
   file: DraftFile<SafetyShape>,
   window: NonNullable<RuleDraft["freeze"]>[number],
 ): FreezeWindow[] {
   const { from, to, except = [] } = window;
   if (from === undefined || to === undefined) return [];
-  const [begins, ends] = [Date.parse(from), Date.parse(to)];
+  const [begins, ends] = [parseTime(from), parseTime(to)];
   for (const [key, value] of [
     ["from", begins],
     ["to", ends],
@@ -94,10 +117,17 @@ function readWindow(
       window,
       "to",
       "window-order",
-      `the window ends at ${to}, before it begins; expected a later time`,
+      `the window ends at ${to}, and that is not after it begins; expected a later time`,
     );
   } else if (ends - begins > LONGEST_FREEZE) {
     file.problem(window, "to", "out-of-range", "the window is longer than 92 days; expected at most that");
   }
   return [{ from: begins, to: ends, except }];
+}
+
+/** NaN for what is no time. `Date.parse` takes the 30th of February for the 2nd of March: a freeze on the wrong day. */
+function parseTime(text: string): number {
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`);
+  const isDay = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text.slice(0, 10));
+  return isDay ? Date.parse(text) : Number.NaN;
 }

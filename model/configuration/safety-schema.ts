@@ -1,5 +1,6 @@
 /** The shape of `safety.yaml`. */
 import Type, { type Static } from "typebox";
+import { CHANGES } from "../safety.ts";
 import * as field from "./field.ts";
 
 const optional = Type.Optional;
@@ -21,15 +22,23 @@ export const SafetySchema = field.map("safety.yaml", "What no change may break."
     "Rules by name; `--override` names them.",
     field.map("a rule", "One assertion, and what belongs to it.", {
       serving: optional(field.integer("At least so many units serve.", { min: 1, max: 2048 })),
+      service: optional(field.reference("service", "With serving: only units that serve this one count.")),
       drained: optional(field.integer("At most so many units are drained at once.", { min: 0, max: 2048 })),
       capacity: optional(
-        field.percentage("Of the load, what remains of the units' capacity is at least this.", { max: 100 }),
+        field.percentage("Of the load, what remains of the units' capacity is at least this.", {
+          min: 0.01,
+          max: 100,
+        }),
       ),
       load: optional(
-        field.either("With capacity: the load. Default current.", "current, or a rate such as 30000rps", [
-          field.word("As the gateways report it.", ["current"]),
-          field.rate("A load that is expected."),
-        ]),
+        field.either(
+          "With capacity: the load. Default current.",
+          "current, forecast, or a rate such as 30000rps",
+          [
+            field.word("As the gateways report it, or the most that is expected.", ["current", "forecast"]),
+            field.rate("A load that is expected."),
+          ],
+        ),
       ),
       losing: optional(field.word("With capacity: what else is lost. Default one.", ["one", "none"])),
       freeze: optional(
@@ -43,7 +52,10 @@ export const SafetySchema = field.map("safety.yaml", "What no change may break."
               field.list(
                 "Kinds of changes that pass.",
                 "a list such as [drain, undrain]",
-                field.text("Such as drain.", { most: 40 }),
+                field.word(
+                  "A kind of overlay, `un` before it when it is taken away; apply, rollback.",
+                  CHANGES,
+                ),
               ),
             ),
           }),
@@ -51,7 +63,7 @@ export const SafetySchema = field.map("safety.yaml", "What no change may break."
         ),
       ),
       versions: optional(
-        field.word("A service whose stable and canary are both unhealthy in a unit is not changed.", [
+        field.word("No change leaves a service without a version that can be used in a unit.", [
           "one-healthy",
         ]),
       ),

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { readBase } from "../../control-plane/base.ts";
 import type { Config } from "../../model/config.ts";
+import type { Pool, Service } from "../../model/fleet.ts";
 import { effective } from "../../model/effective.ts";
 import type { SafetyRule } from "../../model/safety.ts";
 import { checkSafety, type Situation, type Violation } from "../../model/safety-check.ts";
@@ -19,7 +20,11 @@ units:
   sh: { region: r, capacity: 20000rps }
   sz: { region: r, capacity: 10000rps }
 placement: { key: [ { header: x-user-id } ], slots: 16, map: { hz: 0-7, sh: 8-15 } }
-services: { hall: { pools: { hz: { stable: [ "http://127.0.0.1:1" ], canary: [ "http://127.0.0.1:2" ] } } } }
+services:
+  hall:
+    pools:
+      hz: { stable: [ "http://127.0.0.1:1" ], canary: [ "http://127.0.0.1:2" ] }
+      sh: { stable: [ "http://127.0.0.1:3" ] }
 `,
       "routes.yaml": "routes:\n  - { name: a, match: { path: /a/* }, service: hall, scope: center }\n",
     }),
@@ -52,6 +57,17 @@ function situation(before: Config | undefined, after: Config, given: Partial<Sit
   };
 }
 
+const HALL = BASE.fleet.services.find(({ name }) => name === "hall")!;
+const SH = "http://127.0.0.1:3";
+const CANARY = "http://127.0.0.1:2";
+
+const withHall = (changes: Partial<Service>, base = BASE): Config => ({
+  ...base,
+  fleet: { ...base.fleet, services: [{ ...HALL, ...changes }] },
+});
+const withPool = (unit: string, changes: Partial<Pool>): Config =>
+  withHall({ pools: { ...HALL.pools, [unit]: { ...HALL.pools[unit]!, ...changes } } });
+
 const broken = (rule: SafetyRule | undefined, at: Situation): Violation[] =>
   checkSafety(rule === undefined ? [] : [rule], at);
 
@@ -68,6 +84,20 @@ describe("at least one unit serves, whatever is written", () => {
   it("but who brings one back is not refused because there is none", () => {
     assert.deepEqual(broken(undefined, situation(drained(...UNITS), drained("hz", "sh"))), []);
     assert.deepEqual(broken(undefined, situation(drained(...UNITS), drained(...UNITS))), []);
+  });
+
+  it("also where all look unhealthy, and gateways take health for nothing: the last is not drained", () => {
+    const health = new Map(UNITS.map((unit) => [unit, false]));
+    assert.deepEqual(broken(undefined, situation(BASE, drained("hz", "sh"), { health })), []);
+    const last = situation(drained("hz", "sh"), drained(...UNITS), { health });
+    assert.deepEqual(names(broken(undefined, last)), ["at-least-one-unit"]);
+    // Two of three are drained, and the third is the sick one.
+    const sick = situation(drained("hz", "sh"), drained(...UNITS), { health: new Map([["sz", false]]) });
+    assert.deepEqual(names(broken(undefined, sick)), ["at-least-one-unit"]);
+  });
+
+  it("and a first configuration breaks nothing that was there", () => {
+    assert.deepEqual(broken(undefined, situation(undefined, drained(...UNITS))), []);
   });
 });
 
@@ -87,6 +117,34 @@ describe("a number of units that serve", () => {
     assert.deepEqual(found?.figures, { serving: 1, before: 2, least: 2 });
     assert.match(found!.message, /1 unit would serve \(sz\)/);
     assert.match(found!.satisfy, /undrain/);
+  });
+
+  it("lets a dead unit be drained, and another route be changed, while there are too few", () => {
+    const health = new Map([
+      ["hz", false],
+      ["sh", false],
+    ]);
+    assert.deepEqual(broken(rule, situation(BASE, drained("hz"), { health })), []);
+    assert.deepEqual(broken(rule, situation(BASE, { ...BASE, routes: [] }, { health, action: "apply" })), []);
+  });
+
+  it("holds a unit that is taken out of the fleet like one that is drained", () => {
+    const { fleet } = BASE;
+    const one: Config = { ...BASE, fleet: { ...fleet, units: fleet.units.slice(0, 1) } };
+    assert.deepEqual(names(broken(rule, situation(BASE, one, { action: "apply" }))), ["two"]);
+  });
+
+  it("of one service counts the units that have an endpoint of it that can be used", () => {
+    const hall: SafetyRule = { name: "hall", kind: "serving", least: 2, service: "hall" };
+    const [found] = broken(hall, situation(BASE, drained("sh")));
+    assert.deepEqual(found?.figures, { serving: 1, before: 2, least: 2, service: "hall" });
+    assert.match(found!.message, /1 unit would serve hall \(hz\); at least 2 must/);
+    assert.deepEqual(broken(hall, situation(BASE, drained("sz"))), [], "sz has no pool of it");
+    assert.deepEqual(names(broken(hall, situation(BASE, withPool("sh", { drained: [SH] })))), ["hall"]);
+    assert.deepEqual(
+      names(broken(hall, situation(BASE, { ...BASE, fleet: { ...BASE.fleet, services: [] } }))),
+      ["hall"],
+    );
   });
 });
 
@@ -127,6 +185,27 @@ describe("capacity that remains", () => {
       [],
     );
   });
+
+  it("may be compared with what is expected instead", () => {
+    const later: SafetyRule = { ...rule, load: "forecast" };
+    const at = (forecast: number | undefined) =>
+      broken(later, situation(BASE, drained("hz"), { load: 1, forecast }));
+    assert.deepEqual(at(7_600), []);
+    assert.equal(at(8_000)[0]?.figures.needed, 10_400);
+    assert.match(at(undefined)[0]!.message, /there is no forecast of the load/);
+    assert.match(at(undefined)[0]!.satisfy, /publish a forecast, or state a load/);
+  });
+
+  it("is nothing with one unit, which is the one that is lost", () => {
+    const [found] = broken(rule, situation(drained("hz"), drained("hz", "sz"), { load: 1 }));
+    assert.deepEqual(found?.figures, { capacity: 0, load: 1, needed: 2, lost: "sh" });
+  });
+
+  it("that does not suffice is no reason to keep a unit from coming back, or a route from changing", () => {
+    const load = 1e6;
+    assert.deepEqual(broken(rule, situation(drained("hz", "sh"), drained("hz"), { load })), []);
+    assert.deepEqual(broken(rule, situation(drained("hz"), { ...drained("hz"), routes: [] }, { load })), []);
+  });
 });
 
 describe("a freeze", () => {
@@ -144,6 +223,18 @@ describe("a freeze", () => {
     assert.deepEqual(at(from, "drain"), []);
     assert.deepEqual(at(from, "undrain"), ["double11"]);
   });
+
+  it("of two windows at once holds what either of them does", () => {
+    const windows = [
+      { from, to, except: ["drain", "limit"] },
+      { from, to: to - 1, except: ["drain"] },
+    ];
+    const at = (now: number, action: string): string[] =>
+      names(broken({ ...rule, windows }, situation(BASE, BASE, { now, action })));
+    assert.deepEqual(at(from, "drain"), []);
+    assert.deepEqual(at(from, "limit"), ["double11"]);
+    assert.deepEqual(at(to - 1, "limit"), [], "the narrow one is over");
+  });
 });
 
 describe("versions of which both are unhealthy", () => {
@@ -152,19 +243,53 @@ describe("versions of which both are unhealthy", () => {
     ["hall hz stable", false],
     ["hall hz canary", false],
   ]);
-  const [hall] = BASE.fleet.services;
-  const other: Config = {
-    ...BASE,
-    fleet: { ...BASE.fleet, services: [{ ...hall!, canary: { ...hall!.canary, share: 0.5 } }] },
-  };
+  const share = (of: number, base = BASE): Config =>
+    withHall({ canary: { ...HALL.canary, share: of } }, base);
 
-  it("hold a change of their service, and no other", () => {
-    const [found] = broken(rule, situation(BASE, other, { versions: both }));
-    assert.match(found!.message, /stable and canary of hall are both unhealthy in hz/);
+  it("hold who would send more users to the canary, and no other service's change", () => {
+    const [found] = broken(rule, situation(BASE, share(0.5), { versions: both }));
+    assert.match(
+      found!.message,
+      /stable and canary of hall are both unhealthy in hz, and more users would see/,
+    );
+    assert.deepEqual(found!.figures, {
+      service: "hall",
+      unit: "hz",
+      stable: "unhealthy",
+      canary: "unhealthy",
+    });
     assert.deepEqual(broken(rule, situation(BASE, drained("sh"), { versions: both })), []);
     const one = new Map([...both, ["hall hz canary", true]] as [string, boolean][]);
-    assert.deepEqual(broken(rule, situation(BASE, other, { versions: one })), []);
-    assert.deepEqual(broken(rule, situation(BASE, other)), [], "no data is not unhealthy");
+    assert.deepEqual(broken(rule, situation(BASE, share(0.5), { versions: one })), []);
+    assert.deepEqual(broken(rule, situation(BASE, share(0.5))), [], "no data is not unhealthy");
+    const pinned = withHall({ canary: { ...HALL.canary, pins: ["ann"] } });
+    assert.deepEqual(names(broken(rule, situation(BASE, pinned, { versions: both }))), ["versions"]);
+  });
+
+  it("let through whatever may mend it", () => {
+    const passes = (before: Config, after: Config, why: string) =>
+      assert.deepEqual(broken(rule, situation(before, after, { versions: both })), [], why);
+    passes(share(0.5), BASE, "a rollout is given up");
+    passes(BASE, withPool("hz", { stable: ["http://127.0.0.1:9"] }), "the address was wrong");
+    passes(BASE, withHall({ health: { ...HALL.health, timeout: 5000 } }), "the check was too strict");
+    passes(drained("hz"), share(0.5, drained("hz")), "the unit is drained");
+    passes(BASE, { ...BASE, routes: [] }, "another thing");
+    passes(drained("hz"), BASE, "the unit comes back");
+  });
+
+  it("hold who would take the last version that can be used", () => {
+    const canaryOnly = new Map([["hall hz stable", false]]);
+    const at = (after: Config, versions: ReadonlyMap<string, boolean> = canaryOnly) =>
+      broken(rule, situation(BASE, after, { versions }));
+    const [found] = at(withPool("hz", { drained: [CANARY] }));
+    assert.match(
+      found!.message,
+      /nothing of hall could be used in hz \(stable: unhealthy, canary: drained\)/,
+    );
+    assert.match(found!.satisfy, /leave hall an endpoint that is well in hz, or drain hz first/);
+    assert.equal(at(withPool("hz", { canary: [] }))[0]?.figures.canary, "none");
+    assert.deepEqual(at(withPool("hz", { drained: [CANARY] }), new Map()), [], "stable is well");
+    assert.deepEqual(at(withPool("hz", { canary: [], stable: ["http://127.0.0.1:9"] })), [], "a new stable");
   });
 });
 
@@ -173,18 +298,45 @@ describe("any rules", () => {
     { name: "a", kind: "serving", least: 2 },
     { name: "b", kind: "drained", most: 1 },
     { name: "c", kind: "capacity", factor: 1, load: "current", losingOne: true },
+    { name: "d", kind: "serving", least: 2, service: "hall" },
+    { name: "e", kind: "versions" },
   ];
+  const versions = fc
+    .dictionary(fc.constantFrom("hall hz stable", "hall hz canary"), fc.boolean())
+    .map((d) => new Map(Object.entries(d)));
   const set = fc.subarray(UNITS);
   const health = fc
     .dictionary(fc.constantFrom(...UNITS), fc.boolean())
     .map((d) => new Map(Object.entries(d)));
 
+  const load = fc.option(fc.integer({ min: 0, max: 60_000 }), { nil: undefined });
+
   it("never refuse what takes a drain away", () => {
     fc.assert(
-      fc.property(set, set, health, fc.integer({ min: 0, max: 60_000 }), (has, goes, seen, load) => {
+      fc.property(set, set, health, versions, load, (has, goes, seen, of, rps) => {
         const after = has.filter((unit) => !goes.includes(unit));
-        const at = situation(drained(...has), drained(...after), { health: seen, load });
+        const at = situation(drained(...has), drained(...after), { health: seen, versions: of, load: rps });
         assert.deepEqual(checkSafety(rules, at), []);
+      }),
+    );
+  });
+
+  it("never refuse what leaves the fleet as it is, however bad that is", () => {
+    fc.assert(
+      fc.property(set, health, versions, load, (has, seen, of, rps) => {
+        const other: Config = { ...drained(...has), routes: [] };
+        const at = situation(drained(...has), other, { health: seen, versions: of, load: rps });
+        assert.deepEqual(checkSafety(rules, { ...at, action: "apply" }), []);
+      }),
+    );
+  });
+
+  it("never leave every unit drained where one was not", () => {
+    fc.assert(
+      fc.property(set, set, health, (has, more, seen) => {
+        const after = [...new Set([...has, ...more])];
+        const found = checkSafety([], situation(drained(...has), drained(...after), { health: seen }));
+        if (after.length === UNITS.length && has.length < UNITS.length) assert.equal(found.length, 1);
       }),
     );
   });
@@ -196,7 +348,8 @@ describe("any rules", () => {
         const found = checkSafety(rules, situation(drained(...has), drained(...after), { health: seen }));
         const serve = UNITS.filter((u) => !after.includes(u) && seen.get(u) !== false).length;
         const served = UNITS.filter((u) => !has.includes(u) && seen.get(u) !== false).length;
-        assert.equal(names(found).includes("a"), serve < 2 && serve < served);
+        const isLast = after.length === UNITS.length && has.length < UNITS.length;
+        assert.equal(names(found).includes("a"), serve < 2 && (serve < served || isLast));
         assert.equal(names(found).includes("b"), after.length > 1 && after.length > has.length);
         for (const { figures, satisfy } of found)
           assert.ok(Object.keys(figures).length > 1 && satisfy !== "");
