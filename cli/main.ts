@@ -5,6 +5,7 @@ import { registerAudit, registerTokens } from "./audit.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
+import { registerFigures } from "./figures.ts";
 import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
@@ -32,7 +33,7 @@ Begin here:
   tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
   tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
   tidegate control-plane --config configs/demo --dev              run a control plane, to operate a fleet of gateways:
-  tidegate status · apply · diff · history · rollback · drain · undrain · overlay · override · audit · token · watch
+  tidegate status · figures · apply · diff · history · rollback · drain · undrain · overlay · override · audit · token · watch
 
 A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
 gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
@@ -44,6 +45,7 @@ registerExplain(program);
 registerGateway(program);
 registerControlPlane(program);
 registerStatus(program);
+registerFigures(program);
 registerConfiguration(program);
 registerOverlays(program);
 registerAudit(program);

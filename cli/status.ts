@@ -3,6 +3,8 @@ import type { Command } from "commander";
 import { type ApiOptions, runApi, withApi } from "./api-client.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
+type Seen<T> = T & { service: string; unit: string; seenBy: number };
+
 interface Status {
   readonly fleet: string | null;
   readonly now: number;
@@ -20,6 +22,13 @@ interface Status {
     rate: number | null;
     capacity: number | null;
   }[];
+  /** What is not as it should be; null where no gateway says anything. */
+  readonly views: {
+    readonly gateways: number;
+    readonly pools: readonly Seen<{ version: string; usable: number; total: number }>[];
+    readonly breakers: readonly Seen<{ state: string; forced: string | null }>[];
+    readonly limits: { leasing: number; sharing: number };
+  } | null;
   readonly overlays: readonly { id: string; does: string; owner: string; reason: string }[];
   readonly gateways: readonly {
     gateway: string;
@@ -85,9 +94,29 @@ function statusText(status: Status): string {
       ),
     );
   }
+  lines.push(...viewLines(status.views));
   for (const { id, does, owner, reason } of overlays)
     lines.push(`${paint("yellow", id)} ${does}, by ${owner}: ${reason}`);
   return lines.join("\n");
+}
+
+function viewLines(views: Status["views"]): string[] {
+  if (views === null) return [];
+  const by = (seenBy: number): string => `seen by ${seenBy} of ${views.gateways} gateways`;
+  const lines = [
+    ...views.pools.map(
+      (p) =>
+        `${p.service} in ${p.unit}, ${p.version}: ${p.usable} of ${p.total} endpoints usable, ${by(p.seenBy)}`,
+    ),
+    ...views.breakers.map((b) => {
+      const forced = b.forced === null ? "" : `, forced ${b.forced}`;
+      return `breaker of ${b.service} in ${b.unit}: ${b.state}${forced}, ${by(b.seenBy)}`;
+    }),
+  ];
+  const { sharing } = views.limits;
+  if (sharing > 0)
+    lines.push(`fleet limits: Redis does not answer ${sharing} gateways; each takes its share`);
+  return lines.map((line) => paint("yellow", line));
 }
 
 function number(value: number | null): string {

@@ -10,6 +10,7 @@ import type { OidcSettings } from "./auth/oidc-settings.ts";
 import type { Base } from "./base.ts";
 import { Desk } from "./desk.ts";
 import { Leadership } from "./leadership.ts";
+import { FleetFigures } from "./fleet-figures.ts";
 import { Gateways } from "./publish/gateways.ts";
 import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
@@ -53,6 +54,7 @@ export class ControlPlane {
   readonly #tokens: Tokens;
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
+  readonly #figures: FleetFigures;
   readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -74,6 +76,7 @@ export class ControlPlane {
     this.#tokens = new Tokens(store, now);
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now);
+    this.#figures = new FleetFigures(options.monotonic);
     const gate = new SafetyGate(store, this.#gateways, now);
     this.#desk = new Desk({
       store,
@@ -116,6 +119,7 @@ export class ControlPlane {
       tokens: this.#tokens,
       publisher: this.#publisher,
       gateways: this.#gateways,
+      figures: this.#figures,
       now: this.#options.now,
       random: this.#options.random,
       epoch: () => this.#leadership.epoch,

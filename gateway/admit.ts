@@ -27,15 +27,9 @@ export function admit(
   if (decision.refused) {
     const { route, cause } = decision;
     const type = TYPES[cause];
-    const status = answer(
-      core,
-      request,
-      response,
-      type,
-      detailOf(decision, identity),
-      degrade(core, route, type, undefined),
-    );
-    settleRefused(core, request, status, type, identity, route);
+    const instead = degrade(core, route, type, undefined);
+    const status = answer(core, request, response, type, detailOf(decision, identity), instead);
+    settleRefused(core, request, status, type, identity, route, instead !== undefined);
     return undefined;
   }
   const { maxBody, degraded } = decision.route.spec;
@@ -54,7 +48,7 @@ export function admit(
     const { route } = decision;
     const instead = degrade(core, route, "degraded", undefined);
     const status = answer(core, request, response, "degraded", `route ${route.name}`, instead);
-    settleRefused(core, request, status, "degraded", identity, route);
+    settleRefused(core, request, status, "degraded", identity, route, instead !== undefined);
     return undefined;
   }
   return decision;

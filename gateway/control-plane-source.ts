@@ -9,6 +9,7 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { Clock, Random } from "../model/clock.ts";
+import { OTHER } from "../model/report.ts";
 import { isNewer, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
 import { type ConnectionFiles, ControlPlaneConnection } from "./control-plane-connection.ts";
 import { type Verified, verified } from "./publication.ts";
@@ -42,6 +43,12 @@ const LONGEST_PAUSE = 5_000;
 /** A gateway that has nothing on its disk waits so long (ms) for its first snapshot. */
 const FIRST_SNAPSHOT = 60_000;
 const REPORT_EVERY = 1_000;
+/** Slices that are sent in one turn: a control plane that is back is not buried under what was counted meanwhile. */
+const MOST_SLICES = 4;
+/** A slice that is answered so will never be taken. */
+const NEVER = [400, 413, 415, 422];
+/** A gateway that ends waits so long (ms) for its last report. */
+const LAST_WORDS = 1_000;
 
 export class ControlPlaneSource implements Source {
   readonly where: string;
@@ -57,6 +64,9 @@ export class ControlPlaneSource implements Source {
   #saidDown = false;
   #refusedWhat = "";
   #timer: NodeJS.Timeout | undefined;
+  #isReporting = false;
+  #underWay: Promise<void> = Promise.resolve();
+  #warned = "";
 
   /** @throws when the state directory or a certificate cannot be used */
   constructor(options: ControlPlaneSourceOptions) {
@@ -95,7 +105,11 @@ export class ControlPlaneSource implements Source {
   start(hooks: SourceHooks): void {
     this.#hooks = hooks;
     if (this.#onFirst === undefined) void this.#follow();
-    this.#timer = setInterval(() => void this.#report(), REPORT_EVERY);
+    hooks.figures.begin();
+    this.#timer = setInterval(() => {
+      if (!this.#isReporting) this.#underWay = this.#report(hooks);
+      else hooks.figures.cut();
+    }, REPORT_EVERY);
   }
 
   reload(): void {
@@ -106,9 +120,18 @@ export class ControlPlaneSource implements Source {
     void this.#say("acks", { epoch, revision, outcome: "applied", reasons: [] });
   }
 
+  /** Reports go on: a gateway that drains still serves. */
   stop(): void {
-    clearInterval(this.#timer);
     this.#stopped.abort();
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    const hooks = this.#hooks;
+    // One may be under way, without what the threads handed over last.
+    const last = this.#underWay.then(() => (hooks === undefined ? undefined : this.#report(hooks)));
+    const giveUp = new Promise((resolve) => setTimeout(resolve, LAST_WORDS).unref());
+    await Promise.race([last, giveUp]);
     this.#connection.stop();
   }
 
@@ -250,20 +273,51 @@ export class ControlPlaneSource implements Source {
     );
   }
 
-  async #report(): Promise<void> {
+  /** One report is under way at a time, so that slices come in their order. */
+  async #report({ report, figures }: SourceHooks): Promise<void> {
+    figures.cut();
     if (this.#saidDown || this.#current === undefined) return;
-    const { epoch, revision } = this.#current.manifest;
-    await this.#say("reports", { epoch, revision, ...(this.#hooks?.report() ?? { units: {} }) });
+    this.#isReporting = true;
+    try {
+      const { epoch, revision } = this.#current.manifest;
+      const standpoint = { epoch, revision, ...report() };
+      for (let sent = 0; sent < MOST_SLICES; sent++) {
+        const slice = figures.first();
+        const said = slice === undefined ? standpoint : { ...standpoint, slice };
+        const status = await this.#say("reports", said);
+        if (slice === undefined || status === undefined) return;
+        const isRefused = NEVER.includes(status);
+        if (status >= 300 && !isRefused) return;
+        figures.done(slice);
+        this.#warn(isRefused ? status : undefined, slice.folded);
+        if (figures.isEmpty) return;
+      }
+    } finally {
+      this.#isReporting = false;
+    }
   }
 
-  /** What is lost is said again by the next report. */
-  async #say(what: string, said: object): Promise<void> {
+  /** Once, not once a second. */
+  #warn(refused: number | undefined, folded: number): void {
+    const what = refused !== undefined ? "refused" : folded > 0 ? "folded" : "";
+    if (what !== "" && what !== this.#warned) {
+      if (refused !== undefined)
+        this.#options.log.warn({ status: refused }, "the control plane does not take figures");
+      else this.#options.log.warn({ series: folded }, `more series than a report holds: counted as ${OTHER}`);
+    }
+    this.#warned = what;
+  }
+
+  /** @returns the status; undefined when nothing came. What is lost is said again by the next report. */
+  async #say(what: string, said: object): Promise<number | undefined> {
     try {
       const json = { "content-type": "application/json" };
-      const { body } = await this.#request("POST", what, JSON.stringify(said), json);
+      const { body, statusCode } = await this.#request("POST", what, JSON.stringify(said), json);
       await body.dump();
+      return statusCode;
     } catch {
       // The stream tells whether the control plane is there.
+      return undefined;
     }
   }
 
@@ -281,7 +335,7 @@ export class ControlPlaneSource implements Source {
       method,
       body: body ?? null,
       headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
-      signal: this.#stopped.signal,
+      signal: method === "GET" ? this.#stopped.signal : null,
     });
   }
 }

@@ -49,6 +49,8 @@ export class Exchange
   status = 0;
   /** Why the gateway answered by itself; empty when a unit did. */
   problem: RefusalType | "client-closed" | "" = "";
+  /** The route's fallback answered. */
+  fellBack = false;
   /** Why the request left its home unit, for `tidegate_failovers_total`. */
   failoverCause = "unhealthy";
 
@@ -142,14 +144,8 @@ export class Exchange
     const body = this.#body === undefined ? null : this.#body.forAttempt();
     const { route } = decision;
     const trial = core.breakers.of(route, unit)?.begin();
-    const attempt = new Attempt(
-      core,
-      endpoint,
-      core.unitRow(unit),
-      trial,
-      core.baselines.of(route, unit),
-      this,
-    );
+    const baseline = core.baselines.of(route, unit);
+    const attempt = new Attempt(core, endpoint, core.unitRow(unit), trial, baseline, this);
     this.#attempt = attempt;
     if (this.#body === undefined || this.#body.ended) attempt.beginWork();
     this.wait("connect", this.#timeout.connect);
@@ -287,6 +283,7 @@ export class Exchange
     this.#body?.abandon();
     const { request, response } = this.question;
     const degraded = degrade(this.core, this.decision.route, type, staleQuestion(this.question));
+    this.fellBack = degraded !== undefined;
     this.status = answer(this.core, request, response, type, detail, degraded);
     this.#closing();
   }

@@ -1,5 +1,17 @@
 /** All threads' counts, kept for as long as the gateway runs, and their text for Prometheus. */
-import { DURATION_BUCKETS, type MetricsDelta } from "./metrics.ts";
+import { BOUNDS, BUCKETS, type Latencies } from "../model/latency-histogram.ts";
+import type { MetricsDelta } from "./metrics.ts";
+
+/** Upper bounds in seconds. Fine where a gateway's answers lie, coarse where only "too slow" matters. */
+export const DURATION_BUCKETS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+/** Bucket of a latency histogram, whose bounds are among these and finer → the bucket that is shown. */
+const SHOWN = Array.from({ length: BUCKETS }, (_, bucket) => {
+  const bound = BOUNDS[bucket] ?? Number.POSITIVE_INFINITY;
+  const shown = DURATION_BUCKETS.findIndex((le) => bound <= le);
+  return shown === -1 ? DURATION_BUCKETS.length : shown;
+});
 
 /** Series beyond this are counted under the route `_other`, so that no configuration can fill the memory. */
 const MOST_SERIES = 50_000;
@@ -78,14 +90,14 @@ export class MetricsRegistry {
   #series = 0;
 
   add(delta: MetricsDelta): void {
-    for (const [route, unit, version, code, n] of delta.requests) {
+    for (const [route, unit, version, code, , n] of delta.requests) {
       this.count(
         "tidegate_requests_total",
         `route="${route}",unit="${unit}",version="${version}",code="${code}"`,
         n,
       );
     }
-    for (const [route, unit, buckets, sum] of delta.durations) this.#observe(route, unit, buckets, sum);
+    for (const [route, unit, , latencies, sum] of delta.durations) this.#observe(route, unit, latencies, sum);
     for (const [name, labels, n] of delta.counters) this.count(name, labels, n);
   }
 
@@ -105,7 +117,7 @@ export class MetricsRegistry {
     return true;
   }
 
-  #observe(route: string, unit: string, buckets: readonly number[], sum: number): void {
+  #observe(route: string, unit: string, latencies: Latencies, sum: number): void {
     let key = `route="${route}",unit="${unit}"`;
     let histogram = this.#histograms.get(key);
     if (histogram === undefined && !this.#room()) {
@@ -116,7 +128,9 @@ export class MetricsRegistry {
       histogram = { buckets: new Array(DURATION_BUCKETS.length + 1).fill(0), sum: 0 };
       this.#histograms.set(key, histogram);
     }
-    for (let i = 0; i < buckets.length; i++) histogram.buckets[i]! += buckets[i]!;
+    for (let i = 0; i < latencies.length; i += 2) {
+      histogram.buckets[SHOWN[latencies[i]!]!]! += latencies[i + 1]!;
+    }
     histogram.sum += sum;
   }
 

@@ -47,6 +47,8 @@ export class FileSource implements Source {
     this.#watch.stop();
   }
 
+  async end(): Promise<void> {}
+
   #read(): ConfigDir {
     const read = readConfigDir(this.where);
     const absolute = (file: string): string => (isAbsolute(file) ? file : resolve(join(this.where, file)));

@@ -14,6 +14,7 @@ import { DryRunLog } from "./dry-run-log.ts";
 import { MetricsRegistry } from "./exposition.ts";
 import { BreakerControl } from "./breaker-control.ts";
 import { Concurrency } from "./concurrency.ts";
+import { FigureSlices } from "./figure-slices.ts";
 import { FleetLimits } from "./fleet-limits.ts";
 import { HealthMonitor } from "./health.ts";
 import { probe } from "./health-check.ts";
@@ -60,6 +61,7 @@ export class Gateway {
   readonly #live: LiveState;
   readonly #rows: RowRegistry;
   readonly #registry = new MetricsRegistry();
+  readonly #figures: FigureSlices;
   readonly #health: HealthMonitor;
   readonly #threads: Threads;
   readonly #limitMemory: LimitMemoryKeeper;
@@ -91,6 +93,7 @@ export class Gateway {
     this.#fleetLimits = new FleetLimits(options);
     this.#concurrency = new Concurrency(this.#live.load);
     this.#breakers = new BreakerControl(this.#live.breakers, options.clock, options.log);
+    this.#figures = new FigureSlices(options.clock, startName(options.random));
     const dryRunLog = new DryRunLog(options.log, options.clock);
     this.#drains = new DrainRamps(this.#live.drains);
     this.#sourced = first;
@@ -118,6 +121,7 @@ export class Gateway {
         onMetrics: (message) => {
           dryRunLog.see(message.delta);
           this.#registry.add(message.delta);
+          this.#figures.add(message.delta);
           if (message.accessLogDropped > 0) {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }
@@ -168,6 +172,7 @@ export class Gateway {
       use: (next) => this.#use(next),
       refused: (problems) => this.#refuseConfig(problems),
       report: () => this.#view.report(),
+      figures: this.#figures,
     });
     this.#options.source.served(this.#sourced);
     if (this.#options.tlsCert !== undefined && this.#options.tlsKey !== undefined) {
@@ -290,12 +295,18 @@ export class Gateway {
       "stopping: no new connections, finishing what is under way",
     );
     const cutOff = await this.#threads.drain(this.#options.grace);
+    await this.#options.source.end();
     this.#health.stop();
     this.#fleetLimits.stop();
     clearInterval(this.#loadWatch);
     await this.#admin.close();
     return cutOff;
   }
+}
+
+/** Tells this start from all others. */
+function startName(random: Random): string {
+  return Array.from({ length: 4 }, () => Math.floor(random.next() * 2 ** 32).toString(36)).join("");
 }
 
 /** @throws when certificate and key are not a pair */

@@ -3,34 +3,46 @@
  *
  * A table swap makes new routes; the old ones' counts are handed over once more and forgotten with them.
  */
+import { BUCKETS, bucketOf, type Latencies, latenciesOf } from "../model/latency-histogram.ts";
 import type { CompiledRoute } from "../model/table.ts";
 import type { Version } from "../model/fleet.ts";
 
-/** Upper bounds in seconds. Fine where a gateway's answers lie, coarse where only "too slow" matters. */
-export const DURATION_BUCKETS = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-] as const;
-
 /** One thread's counts since it last handed them over. */
 export interface MetricsDelta {
-  /** `[route, unit, version, code]` → requests. */
+  /** `[route, unit, version, code, outcome]` → requests; the outcome is its place in `OUTCOMES`. */
   readonly requests: readonly (readonly [
     route: string,
     unit: string,
-    version: string,
+    version: Version,
     code: number,
+    outcome: number,
     n: number,
   ])[];
-  /** Counts per bucket, the last beyond all bounds, then the sum in seconds. */
-  readonly durations: readonly (readonly [route: string, unit: string, buckets: number[], sum: number])[];
+  /** Then the sum in seconds. */
+  readonly durations: readonly (readonly [
+    route: string,
+    unit: string,
+    version: Version,
+    latencies: Latencies,
+    sum: number,
+  ])[];
   readonly counters: readonly (readonly [name: string, labels: string, n: number])[];
+}
+
+const VERSIONS: readonly Version[] = ["stable", "canary"];
+/** Statuses have three digits: status and outcome are one number. */
+const OUTCOME_FACTOR = 1_000;
+
+class VersionSeries {
+  /** Outcome × 1000 + status → requests. */
+  readonly codes = new Map<number, number>();
+  readonly buckets = new Uint32Array(BUCKETS);
+  sum = 0;
 }
 
 class UnitSeries {
   readonly unit: string;
-  readonly codes: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
-  readonly buckets = new Array<number>(DURATION_BUCKETS.length + 1).fill(0);
-  sum = 0;
+  readonly versions: (VersionSeries | undefined)[] = [new VersionSeries(), undefined];
   /** Requests that the unit answered. */
   answered = 0;
   touched = false;
@@ -45,12 +57,17 @@ export class ThreadMetrics {
   readonly #counters = new Map<string, Map<string, number>>();
   readonly #attempts = new Map<string, Map<string, number>>();
 
-  /** A request is over. `unit` is undefined where no unit was reached. */
+  /**
+   * A request is over. `unit` is undefined where no unit was reached.
+   *
+   * @param outcome its place in `OUTCOMES`
+   */
   request(
     route: CompiledRoute,
     unit: { readonly index: number; readonly name: string } | undefined,
     version: Version,
     code: number,
+    outcome: number,
     seconds: number,
     answered: boolean,
   ): void {
@@ -65,14 +82,18 @@ export class ThreadMetrics {
       series = new UnitSeries(unit?.name ?? "");
       units[at] = series;
     }
-    const codes = series.codes[version === "stable" ? 0 : 1];
-    codes.set(code, (codes.get(code) ?? 0) + 1);
     series.touched = true;
     if (answered) series.answered++;
-    let bucket = 0;
-    while (bucket < DURATION_BUCKETS.length && seconds > DURATION_BUCKETS[bucket]!) bucket++;
-    series.buckets[bucket]!++;
-    series.sum += seconds;
+    let counts = series.versions[version === "stable" ? 0 : 1];
+    if (counts === undefined) {
+      counts = new VersionSeries();
+      series.versions[1] = counts;
+    }
+    const { codes, buckets } = counts;
+    const key = outcome * OUTCOME_FACTOR + code;
+    codes.set(key, (codes.get(key) ?? 0) + 1);
+    buckets[bucketOf(seconds)]!++;
+    counts.sum += seconds;
   }
 
   /** An attempt is over; `outcome` is `answered`, a failure of `retry.on`, or the problem that ended the request. */
@@ -101,20 +122,25 @@ export class ThreadMetrics {
 
   /** Hands everything over and begins at zero. */
   take(): MetricsDelta {
-    const requests: [string, string, string, number, number][] = [];
-    const durations: [string, string, number[], number][] = [];
+    const requests: [string, string, Version, number, number, number][] = [];
+    const durations: [string, string, Version, number[], number][] = [];
     for (const [route, units] of this.#routes) {
       units.forEach((series) => {
         if (!series.touched) return;
         const { unit } = series;
-        series.codes.forEach((codes, v) => {
-          for (const [code, n] of codes)
-            requests.push([route.name, unit, v === 0 ? "stable" : "canary", code, n]);
+        series.versions.forEach((counts, v) => {
+          if (counts === undefined || counts.codes.size === 0) return;
+          const { codes, buckets, sum } = counts;
+          const version = VERSIONS[v]!;
+          for (const [key, n] of codes) {
+            const outcome = Math.floor(key / OUTCOME_FACTOR);
+            requests.push([route.name, unit, version, key % OUTCOME_FACTOR, outcome, n]);
+          }
           codes.clear();
+          durations.push([route.name, unit, version, latenciesOf(buckets), sum]);
+          buckets.fill(0);
+          counts.sum = 0;
         });
-        durations.push([route.name, unit, series.buckets.slice(), series.sum]);
-        series.buckets.fill(0);
-        series.sum = 0;
         if (series.answered > 0) this.#attempt(unit, "answered", series.answered);
         series.answered = 0;
         series.touched = false;

@@ -4,6 +4,7 @@ import type { CompiledRoute } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Identity } from "./identify.ts";
+import { outcomeOf } from "./outcome.ts";
 import { peerOf } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 
@@ -18,6 +19,7 @@ export function settle(exchange: Exchange): void {
     unit,
     version,
     status,
+    outcomeOf(status, problem, exchange.fellBack),
     seconds,
     problem === "" && exchange.attempts > 0,
   );
@@ -57,6 +59,7 @@ const LONGEST_PATH = 1_024;
  * A request was refused before it had a unit.
  *
  * @param identity undefined where the request could not even be read in one way
+ * @param fellBack the route's fallback answered
  */
 export function settleRefused(
   core: Core,
@@ -65,10 +68,14 @@ export function settleRefused(
   problem: RefusalType,
   identity: Identity | undefined,
   route: CompiledRoute | undefined,
+  fellBack = false,
 ): void {
   const seconds = identity === undefined ? 0 : (core.clock.now() - identity.startedAt) / 1000;
   if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${problem}"`);
-  else core.metrics.request(route, undefined, "stable", status, seconds, false);
+  else {
+    const outcome = outcomeOf(status, problem, fellBack);
+    core.metrics.request(route, undefined, "stable", status, outcome, seconds, false);
+  }
   if (!core.accessLog.wants(status)) return;
   const target = request.url ?? "";
   const query = target.indexOf("?");

@@ -1,6 +1,8 @@
 /** Where a gateway's configuration comes from: a directory, or a control plane. */
 import type { Config } from "../model/config.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
+import type { Report } from "../model/report.ts";
+import type { FigureSlices } from "./figure-slices.ts";
 
 export interface Sourced {
   readonly config: Config;
@@ -11,13 +13,18 @@ export interface Sourced {
   readonly now: number;
 }
 
+/** A report without what is served. */
+export type Standpoint = Omit<Report, "epoch" | "revision">;
+
 export interface SourceHooks {
   /** @returns why it was refused; nothing when it will be served */
   use(next: Sourced): readonly string[];
   /** What came could not even be read; the configuration before it serves on. */
   refused(problems: readonly string[]): void;
-  /** What to say of the units, and of versions. */
-  report(): object;
+  /** What to say of how things stand. */
+  report(): Standpoint;
+  /** What was counted. */
+  readonly figures: FigureSlices;
 }
 
 export interface Source {
@@ -31,7 +38,10 @@ export interface Source {
   reload(): void;
   /** The threads serve a revision that was handed over. */
   served(next: Sourced): void;
+  /** Nothing more is handed over. */
   stop(): void;
+  /** The last request was served: what is left to say is said, for a moment at most. */
+  end(): Promise<void>;
 }
 
 /** The configuration is invalid, and there is none to serve on with. */

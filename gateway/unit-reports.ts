@@ -1,17 +1,8 @@
 /** What a gateway says of its units to the control plane, once a second. */
 import type { Clock } from "../model/clock.ts";
+import type { UnitReport } from "../model/report.ts";
 import type { Table } from "../model/table.ts";
 import type { LiveState } from "./live-state.ts";
-
-export interface UnitReport {
-  readonly healthy: boolean;
-  /** Requests under way. */
-  readonly inflight: number;
-  /** Answers per second since the last report. */
-  readonly rate: number;
-  /** Share of its requests that a drain has moved, 0 to 1. */
-  readonly drained: number;
-}
 
 export class UnitReports {
   readonly #live: LiveState;

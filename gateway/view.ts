@@ -8,7 +8,9 @@ import type { BreakerControl } from "./breaker-control.ts";
 import type { Gauges, MetricsRegistry } from "./exposition.ts";
 import type { FleetLimits } from "./fleet-limits.ts";
 import type { LiveState } from "./live-state.ts";
+import { breakerViews, poolViews } from "./report-views.ts";
 import type { Snapshot } from "./snapshot.ts";
+import type { Standpoint } from "./source.ts";
 import type { Threads } from "./threads.ts";
 import type { UnitReports } from "./unit-reports.ts";
 
@@ -91,9 +93,16 @@ export class GatewayView implements AdminView {
   }
 
   /** What the control plane is told. */
-  report(): object {
+  report(): Standpoint {
     const units = this.#parts.unitReports.take(this.table, (unit) => this.#isUnitHealthy(unit));
-    return { units, versions: this.#versions() };
+    const { live, breakers, fleetLimits } = this.#parts;
+    return {
+      units,
+      versions: this.#versions(),
+      pools: poolViews(this.table, live.endpoints),
+      breakers: breakerViews(breakers.list()),
+      limits: { leasing: fleetLimits.leasing ?? null, gateways: fleetLimits.gateways },
+    };
   }
 
   /** Of services that have a canary somewhere: whether a version has an endpoint in a unit that can be used. */

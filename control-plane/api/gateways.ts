@@ -2,8 +2,10 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { GATEWAY_NAME } from "../auth/client-certificate.ts";
-import type { Ack, Report } from "../publish/gateways.ts";
+import type { Report, Slice } from "../../model/report.ts";
+import type { Ack } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
+import { MOST_REPORT_BYTES, ReportShape } from "./report-shape.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
@@ -24,28 +26,7 @@ const AckShape = Type.Object(
   strict,
 );
 
-const ReportShape = Type.Object(
-  {
-    epoch: Count,
-    revision: Count,
-    versions: Type.Optional(Type.Record(Type.String({ maxLength: 200 }), Type.Boolean())),
-    units: Type.Record(
-      Type.String(),
-      Type.Object(
-        {
-          healthy: Type.Boolean(),
-          inflight: Type.Number({ minimum: 0 }),
-          rate: Type.Number({ minimum: 0 }),
-          drained: Type.Number({ minimum: 0, maximum: 1 }),
-        },
-        strict,
-      ),
-    ),
-  },
-  strict,
-);
-
-export function registerGateways(api: FastifyInstance, { publisher, gateways }: Plane): void {
+export function registerGateways(api: FastifyInstance, { publisher, gateways, figures }: Plane): void {
   api.get(
     "/v1/gateways",
     {
@@ -105,11 +86,12 @@ export function registerGateways(api: FastifyInstance, { publisher, gateways }: 
       return reply.code(204).send();
     },
   );
-  api.post<{ Params: { gateway: string }; Body: Report }>(
+  api.post<{ Params: { gateway: string }; Body: Report & { readonly slice?: Slice } }>(
     "/v1/gateways/:gateway/reports",
-    said("What a gateway sees, once a second", ReportShape),
-    async ({ params, body }, reply) => {
-      gateways.reported(params.gateway, body);
+    { ...said("What a gateway sees, once a second", ReportShape), bodyLimit: MOST_REPORT_BYTES },
+    async ({ params, body: { slice, ...report } }, reply) => {
+      gateways.reported(params.gateway, report);
+      if (slice !== undefined) figures.add(params.gateway, slice);
       return reply.code(204).send();
     },
   );

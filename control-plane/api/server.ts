@@ -12,6 +12,7 @@ import type { ListenerTls } from "../auth/listener-tls.ts";
 import type { Oidc } from "../auth/oidc.ts";
 import type { Desk } from "../desk.ts";
 import type { Actor } from "../draft.ts";
+import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
 import { REFUSAL_STATUS, Refused } from "../refused.ts";
@@ -19,6 +20,7 @@ import { type Store, Unavailable } from "../store/store.ts";
 import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
 import { registerConfiguration } from "./configuration.ts";
+import { registerFigures } from "./figures.ts";
 import { registerGateways } from "./gateways.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
@@ -33,6 +35,7 @@ export interface Plane {
   readonly tokens: Tokens;
   readonly publisher: Publisher;
   readonly gateways: Gateways;
+  readonly figures: FleetFigures;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** So many random bytes. */
@@ -112,6 +115,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerRevisions(routes, plane);
     registerOverlays(routes, plane);
     registerGateways(routes, plane);
+    registerFigures(routes, plane);
     registerTokens(routes, plane);
     registerAudit(routes, plane);
     registerWatch(routes, plane);

@@ -1,6 +1,7 @@
 /** What holds, and who serves it. */
 import type { FastifyInstance } from "fastify";
 import { describeChange } from "../../model/overlay.ts";
+import { fleetViews } from "../fleet-views.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
@@ -49,6 +50,7 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
         rate: views.length === 0 ? null : sum((v) => v.rate),
       };
     }),
+    views: fleetViews(gateways.live().flatMap(({ report }) => report ?? [])),
     overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
     gateways: known.map(({ name, connected, heardAt, epoch: served, revision: number, refused }) => ({
       gateway: name,

@@ -1,4 +1,5 @@
 /** What this control plane knows of its gateways: what each serves, refused, and said of itself last. */
+import type { Report } from "../../model/report.ts";
 
 /** What a gateway says after it was sent a snapshot. */
 export interface Ack {
@@ -7,27 +8,6 @@ export interface Ack {
   readonly outcome: "applied" | "refused";
   /** Why it refused. */
   readonly reasons: readonly string[];
-}
-
-/** What a gateway says of itself once a second. */
-export interface Report {
-  /** What it serves. */
-  readonly epoch: number;
-  readonly revision: number;
-  /** Unit → whether it is healthy, as this gateway sees it. */
-  readonly units: Readonly<Record<string, UnitReport>>;
-  /** `service unit version` → whether an endpoint of it can be used; of services that have a canary. */
-  readonly versions?: Readonly<Record<string, boolean>>;
-}
-
-export interface UnitReport {
-  readonly healthy: boolean;
-  /** Requests under way. */
-  readonly inflight: number;
-  /** Requests per second, of late. */
-  readonly rate: number;
-  /** Share of its requests that a drain has moved, 0 to 1. */
-  readonly drained: number;
 }
 
 export interface KnownGateway {

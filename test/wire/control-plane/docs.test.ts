@@ -15,7 +15,8 @@ const DEMO = Object.fromEntries(
     .map((name) => [name, readFileSync(join(ROOT, "configs/demo", name), "utf8")]),
 );
 /** Those that serve, or need no control plane, are tried elsewhere. */
-const OPERATES = /^npx tidegate (status|apply|diff|history|rollback|drain|undrain|overlay|audit|token)\b/;
+const OPERATES =
+  /^npx tidegate (status|figures|apply|diff|history|rollback|drain|undrain|overlay|audit|token)\b/;
 
 for (const page of [
   "control-plane.md",
@@ -24,6 +25,7 @@ for (const page of [
   "undo.md",
   "add-a-gateway.md",
   "access.md",
+  "figures.md",
 ]) {
   const commands = [...readFileSync(join(ROOT, "docs", page), "utf8").matchAll(/```sh\n([\s\S]*?)```/g)]
     .flatMap((block) => block[1]!.split("\n"))

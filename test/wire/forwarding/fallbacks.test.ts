@@ -92,9 +92,16 @@ test("the last good answer, with its age, to GET and HEAD, and to nobody else's 
   const head = await get(gateway, "/hall/a?etag=x", {}, "HEAD");
   assert.deepEqual([head.status, head.headers.get("content-length"), await head.text()], [200, "8", ""]);
   assert.equal(await (await get(gateway, "/hall/a?etag=x", { "x-user-id": "ann" })).text(), "ann 2");
-  assert.equal((await get(gateway, "/hall/a?etag=x", { "x-user-id": "bob" })).status, 502, "not ann's");
-  assert.equal((await get(gateway, "/hall/a?etag=x", {}, "POST")).status, 502);
-  assert.equal((await get(gateway, "/hall/b")).status, 502);
+  // Whether the gateway knows yet that nobody is there, or finds out, is not what is tested.
+  const none = async (path: string, headers = {}, method = "GET"): Promise<void> => {
+    const refused = await get(gateway, path, headers, method);
+    assert.ok(refused.status === 502 || refused.status === 503, `${refused.status}`);
+    assert.equal(refused.headers.get("x-tidegate-fallback"), null);
+    assert.match(await refused.text(), /urn:tidegate:problem:/);
+  };
+  await none("/hall/a?etag=x", { "x-user-id": "bob" });
+  await none("/hall/a?etag=x", {}, "POST");
+  await none("/hall/b");
   assert.equal(await gateway.metric("tidegate_fallbacks_total", 'kind="stale"'), 3);
 });
 

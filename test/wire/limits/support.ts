@@ -30,7 +30,10 @@ export function files(
   { limits, route, gateway = "", more = "" }: Limits,
 ): Record<string, string> {
   return {
-    "fleet.yaml": fleetYaml({ hz: [unit] }, "", "").replace(/health: .*\n/, "health: none\n"),
+    "fleet.yaml": fleetYaml({ hz: [unit] }, "", "")
+      .replace(/health: .*\n/, "health: none\n")
+      // What a stalled machine would shed says nothing about limits.
+      .replace("center: true", "center: true, concurrency: fixed"),
     "routes.yaml": `routes:
   - { name: hall, match: { path: /hall/* }, service: hall, scope: nearest, limits: [ ${route} ]${more} }
   - { name: cart, match: { path: /cart/* }, service: hall, scope: sharded, limits: [ ${route} ] }

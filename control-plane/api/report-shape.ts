@@ -1,0 +1,84 @@
+/** What a gateway may report, and how much. */
+import { Type } from "typebox";
+import { BUCKETS } from "../../model/latency-histogram.ts";
+import { OUTCOMES } from "../../model/outcome.ts";
+import { LONGEST_SLICE, MOST_LIMITS, MOST_SERIES, MOST_VIEWS, OLDEST_SLICE } from "../../model/report.ts";
+
+/** Of as many series as may be, each with as many latencies as may be. */
+export const MOST_REPORT_BYTES = 2 * 1024 * 1024;
+
+const strict = { additionalProperties: false };
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** A gateway does not serve more in a minute. */
+const Requests = Type.Integer({ minimum: 0, maximum: 100_000_000 });
+const Name = Type.String({ maxLength: 200 });
+const Version = Type.Union([Type.Literal("stable"), Type.Literal("canary")]);
+
+const SeriesShape = Type.Tuple([
+  Name,
+  Name,
+  Version,
+  Type.Array(Requests, { maxItems: OUTCOMES.length, description: `requests: ${OUTCOMES.join(", ")}` }),
+  Type.Array(Requests, { maxItems: 2 * BUCKETS, description: "latencies: bucket, requests, …" }),
+]);
+
+const SliceShape = Type.Object(
+  {
+    start: Type.String({ minLength: 1, maxLength: 40 }),
+    number: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    span: Type.Number({ exclusiveMinimum: 0, maximum: LONGEST_SLICE }),
+    age: Type.Number({ minimum: 0, maximum: OLDEST_SLICE }),
+    folded: Count,
+    series: Type.Array(SeriesShape, { maxItems: MOST_SERIES }),
+    limited: Type.Array(Type.Tuple([Name, Requests]), { maxItems: MOST_LIMITS }),
+  },
+  { ...strict, description: "what was counted since the slice before; sent again until it is acknowledged" },
+);
+
+const UnitShape = Type.Object(
+  {
+    healthy: Type.Boolean(),
+    inflight: Type.Number({ minimum: 0 }),
+    rate: Type.Number({ minimum: 0 }),
+    drained: Type.Number({ minimum: 0, maximum: 1 }),
+  },
+  strict,
+);
+
+const PoolShape = Type.Object(
+  { service: Name, unit: Name, version: Version, usable: Count, total: Count },
+  strict,
+);
+
+const BreakerShape = Type.Object(
+  {
+    service: Name,
+    unit: Name,
+    state: Type.Union([Type.Literal("closed"), Type.Literal("half-open"), Type.Literal("open")]),
+    forced: Type.Union([Type.Literal("open"), Type.Literal("closed"), Type.Null()]),
+  },
+  strict,
+);
+
+export const ReportShape = Type.Object(
+  {
+    epoch: Count,
+    revision: Count,
+    units: Type.Record(Type.String(), UnitShape),
+    versions: Type.Optional(Type.Record(Type.String({ maxLength: 200 }), Type.Boolean())),
+    pools: Type.Optional(
+      Type.Array(PoolShape, {
+        maxItems: MOST_VIEWS,
+        description: "those with an endpoint that may not be used",
+      }),
+    ),
+    breakers: Type.Optional(
+      Type.Array(BreakerShape, { maxItems: MOST_VIEWS, description: "those that are not closed, or forced" }),
+    ),
+    limits: Type.Optional(
+      Type.Object({ leasing: Type.Union([Type.Boolean(), Type.Null()]), gateways: Count }, strict),
+    ),
+    slice: Type.Optional(SliceShape),
+  },
+  strict,
+);

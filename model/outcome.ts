@@ -1,0 +1,38 @@
+/** How a request ended, in as many words as whoever operates a fleet, or lets a version into it, tells apart. */
+
+/**
+ * - `success`: a unit answered below 400.
+ * - `clientError`: a unit answered 4xx.
+ * - `error`: a unit answered 5xx, broke off, was too late, or could not be reached.
+ * - `fallback`: the way to a unit failed and the route's fallback answered, whatever its status.
+ * - `limited`, `shed`: turned away by a limit, or because the unit was busy.
+ * - `refused`: the gateway would not pass it on: malformed, too large, without a key, or the route is degraded.
+ * - `gone`: the client left before the whole answer.
+ */
+export const OUTCOMES = [
+  "success",
+  "clientError",
+  "error",
+  "fallback",
+  "limited",
+  "shed",
+  "refused",
+  "gone",
+] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Place of each in `OUTCOMES`: what is counted by. */
+export const OUTCOME = Object.fromEntries(OUTCOMES.map((outcome, at) => [outcome, at])) as Readonly<
+  Record<Outcome, number>
+>;
+
+/** Requests that units were to answer: nobody turned them away, and their clients stayed. @param counts by `OUTCOMES` */
+export function servedOf(counts: ArrayLike<number>): number {
+  return (
+    counts[OUTCOME.success]! +
+    counts[OUTCOME.clientError]! +
+    counts[OUTCOME.error]! +
+    counts[OUTCOME.fallback]!
+  );
+}
