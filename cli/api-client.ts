@@ -1,4 +1,5 @@
 /** What every command that operates a fleet has in common: where the control plane is, who asks, how a refusal looks. */
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { styleText } from "node:util";
 import type { Command } from "commander";
@@ -29,7 +30,13 @@ export class ApiFailure extends Error {
 }
 
 /** Nothing came: another control plane may answer. */
-class Elsewhere extends ApiFailure {}
+class Elsewhere extends ApiFailure {
+  /** The connection broke off: the command may have been done. */
+  wasReset = false;
+}
+
+/** What undici says when a connection ends before the answer does. */
+const RESETS = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 
 export class ApiClient {
   /** Tried in turn: of several control planes one leads. */
@@ -51,16 +58,19 @@ export class ApiClient {
   }
 
   /**
-   * Goes on to the next control plane where one is gone or does not lead, for as long as an election takes.
+   * Goes on to the next control plane where one is gone or does not lead, for as long as an election takes. A command that
+   * is sent again is sent with its key, and not done twice.
    *
    * @throws ApiFailure
    */
   async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const until = performance.now() + ELECTION;
+    const key = method === "GET" ? undefined : randomUUID();
     for (let tried = 1; ; tried++) {
       try {
-        return await this.#callOne<T>(method, path, body);
+        return await this.#callOne<T>(method, path, body, key);
       } catch (error) {
+        if (tried === 1 && error instanceof Elsewhere && error.wasReset) continue;
         const kind = (error as ApiFailure).problem?.type;
         const elsewhere = error instanceof Elsewhere || kind === "urn:tidegate:problem:not-leader";
         if (!elsewhere || this.#urls.length === 1 || performance.now() > until) throw error;
@@ -89,7 +99,7 @@ export class ApiClient {
     };
   }
 
-  async #callOne<T>(method: string, path: string, body?: unknown): Promise<T> {
+  async #callOne<T>(method: string, path: string, body: unknown, key: string | undefined): Promise<T> {
     let answer: Response;
     let text: string;
     try {
@@ -98,6 +108,7 @@ export class ApiClient {
         method,
         headers: {
           ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...(key === undefined ? {} : { "idempotency-key": key }),
           ...this.#headers(),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -106,11 +117,13 @@ export class ApiClient {
       text = await answer.text();
     } catch (error) {
       if (error instanceof ApiFailure) throw error;
-      const { message, cause } = error as Error & { cause?: Error };
-      throw new Elsewhere(
+      const { message, cause } = error as Error & { cause?: Error & { code?: string } };
+      const failure = new Elsewhere(
         `the control plane at ${this.url} does not answer (${cause?.message || message}); ` +
           "say where it is with --control-plane or TIDEGATE_CONTROL_PLANE",
       );
+      failure.wasReset = RESETS.has(cause?.code ?? "");
+      throw failure;
     }
     let parsed: unknown;
     try {

@@ -8,6 +8,7 @@ import type { ListenerTls } from "./auth/listener-tls.ts";
 import { Oidc } from "./auth/oidc.ts";
 import type { OidcSettings } from "./auth/oidc-settings.ts";
 import type { Base } from "./base.ts";
+import { Commands } from "./commands.ts";
 import { Desk } from "./desk.ts";
 import { Leadership } from "./leadership.ts";
 import { FleetFigures } from "./fleet-figures.ts";
@@ -46,11 +47,14 @@ export interface ControlPlaneOptions {
 
 /** Streams hear of each other so often (ms); expiries are looked for as often. */
 const TICK = 1_000;
+/** Commands that were done are looked through so often (ms). */
+const FORGET_EVERY = 60_000;
 
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #leadership: Leadership;
   readonly #desk: Desk;
+  readonly #commands: Commands;
   readonly #tokens: Tokens;
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
@@ -61,6 +65,7 @@ export class ControlPlane {
   readonly #peers: Peers | undefined;
   #stopWatching = (): void => {};
   #published = "";
+  #forgetAt = Number.NEGATIVE_INFINITY;
   #storeIsDown = false;
 
   constructor(options: ControlPlaneOptions) {
@@ -74,6 +79,7 @@ export class ControlPlane {
       onError: (error) => this.#storeFailed(error),
     });
     this.#tokens = new Tokens(store, now);
+    this.#commands = new Commands(store, now);
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now);
     this.#figures = new FleetFigures(options.monotonic);
@@ -81,6 +87,7 @@ export class ControlPlane {
     this.#desk = new Desk({
       store,
       now,
+      monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
       check: (draft, deed) => gate.pass(draft, deed),
     });
@@ -116,6 +123,7 @@ export class ControlPlane {
     this.#api = await buildApi({
       desk: this.#desk,
       store,
+      commands: this.#commands,
       tokens: this.#tokens,
       publisher: this.#publisher,
       gateways: this.#gateways,
@@ -215,5 +223,18 @@ export class ControlPlane {
     this.#desk.expire().catch((error: Error) => {
       if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");
     });
+    const now = this.#options.monotonic();
+    if (now < this.#forgetAt) return;
+    this.#forgetAt = now + FORGET_EVERY;
+    this.#forget().catch((error: Error) => {
+      if (!(error instanceof Refused)) this.#storeFailed(error);
+    });
+  }
+
+  /** Commands of yesterday are not sent again. */
+  async #forget(): Promise<void> {
+    const deletes = await this.#commands.superfluous();
+    const epoch = this.#leadership.epoch;
+    if (deletes.length > 0 && epoch !== undefined) await this.#desk.write({ epoch, deletes });
   }
 }

@@ -16,6 +16,7 @@ import {
   type OverlayRequest,
   type Standing,
 } from "./draft.ts";
+import { Expiries } from "./expiries.ts";
 import { Refused } from "./refused.ts";
 import type { Deed, Passage } from "./safety-gate.ts";
 import {
@@ -23,6 +24,7 @@ import {
   type Commit,
   Conflict,
   Deposed,
+  type PutDocument,
   type Revision,
   type Store,
   Unavailable,
@@ -32,6 +34,8 @@ export interface DeskOptions {
   readonly store: Store;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly monotonic: () => number;
   /** The leadership to write under; undefined while this control plane does not lead. */
   readonly epoch: () => number | undefined;
   /** Refuses what a safety rule forbids. @throws Refused */
@@ -48,14 +52,18 @@ interface Cause {
   readonly target: string;
   readonly before: unknown;
   readonly after: unknown;
-  readonly commit?: Pick<Commit, "puts" | "deletes">;
+  readonly also?: Also | undefined;
 }
+
+/** Documents that are written in the commit of what was made. */
+export type Also<Made = Standing> = (made: Made) => readonly PutDocument[];
 
 const NO_PASSAGE: Passage = { puts: [], audit: [] };
 
 export class Desk {
   readonly #options: DeskOptions;
   readonly #store: Store;
+  readonly #expiries: Expiries;
   #standing: Standing | undefined;
   /** One change at a time: each decides on what the one before it left. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -65,6 +73,7 @@ export class Desk {
   constructor(options: DeskOptions) {
     this.#options = options;
     this.#store = options.store;
+    this.#expiries = new Expiries(options.now, options.monotonic);
   }
 
   /** Undefined until the first configuration was applied. */
@@ -107,13 +116,24 @@ export class Desk {
    * @param expect the revision that the writer saw; undefined: whatever is there
    * @returns the standing revision, unchanged, when the files are the same
    */
-  apply(base: Base, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+  apply(
+    base: Base,
+    expect: number | undefined,
+    reason: string,
+    actor: Actor,
+    also?: Also,
+  ): Promise<Standing> {
     return this.#inTurn(async () => {
       this.#expect(expect);
       const draft = draftApply(this.#standing, base);
       const before = this.#standing;
       const digest = digestOf(encodeBase(base));
-      if (before !== undefined && before.revision.base === digest) return before;
+      if (before !== undefined && before.revision.base === digest) {
+        // Sent again later, it must not undo what others did meanwhile.
+        const puts = also?.(before) ?? [];
+        if (puts.length > 0) await this.write({ expectHead: before.revision.number, puts });
+        return before;
+      }
       return this.#commit(draft, {
         actor,
         reason,
@@ -122,12 +142,19 @@ export class Desk {
         target: "configuration",
         before: before === undefined ? null : { base: before.revision.base },
         after: { base: digest },
+        also,
       });
     });
   }
 
   /** The base of an older revision again, as a new one; overlays stay as they are. */
-  rollback(to: number, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+  rollback(
+    to: number,
+    expect: number | undefined,
+    reason: string,
+    actor: Actor,
+    also?: Also,
+  ): Promise<Standing> {
     return this.#inTurn(async () => {
       this.#expect(expect);
       const target = await this.at(to);
@@ -144,6 +171,7 @@ export class Desk {
         target: `revision ${to}`,
         before: { base: before.revision.base },
         after: { base: target.revision.base, revision: to },
+        also,
       });
     });
   }
@@ -152,6 +180,7 @@ export class Desk {
     request: OverlayRequest,
     expect: number | undefined,
     actor: Actor,
+    also?: Also<Standing & { overlay: Overlay }>,
   ): Promise<Standing & { overlay: Overlay }> {
     return this.#inTurn(async () => {
       this.#expect(expect);
@@ -165,12 +194,19 @@ export class Desk {
         target: describeChange(request.change),
         before,
         after: draft.overlay,
+        also: (made) => also?.({ ...made, overlay: draft.overlay }) ?? [],
       });
       return { ...standing, overlay: draft.overlay };
     });
   }
 
-  removeOverlay(id: string, expect: number | undefined, reason: string, actor: Actor): Promise<Standing> {
+  removeOverlay(
+    id: string,
+    expect: number | undefined,
+    reason: string,
+    actor: Actor,
+    also?: Also,
+  ): Promise<Standing> {
     return this.#inTurn(async () => {
       this.#expect(expect);
       const draft = draftRemoval(this.#need(), id);
@@ -182,6 +218,7 @@ export class Desk {
         target: describeChange(draft.overlay.change),
         before: draft.overlay,
         after: null,
+        also,
       });
     });
   }
@@ -190,8 +227,7 @@ export class Desk {
   expire(): Promise<Standing | undefined> {
     return this.#inTurn(async () => {
       const standing = this.#standing;
-      const now = this.#options.now();
-      const over = standing?.overlays.filter((o) => o.expires !== undefined && o.expires <= now) ?? [];
+      const over = this.#expiries.over(standing?.overlays ?? []);
       if (standing === undefined || over.length === 0) return undefined;
       const { base, baseConfig, overlays } = standing;
       const rest = overlays.filter((o) => !over.includes(o));
@@ -242,6 +278,8 @@ export class Desk {
       after: JSON.stringify(cause.after),
     };
     const { number, author, reason } = revision;
+    const { base: files, baseConfig, overlays: list, config: result } = draft;
+    const standing: Standing = { revision, base: files, baseConfig, overlays: list, config: result };
     await this.write({
       expectHead: head,
       epoch,
@@ -257,12 +295,9 @@ export class Desk {
           body: JSON.stringify({ revision: number, cause: cause.cause, author, reason }),
         },
       ],
-      ...cause.commit,
-      puts: [...passage.puts, ...(cause.commit?.puts ?? [])],
+      puts: [...passage.puts, ...(cause.also?.(standing) ?? [])],
       audit: [...passage.audit, line],
     });
-    const { base: files, baseConfig, overlays: list, config: result } = draft;
-    const standing: Standing = { revision, base: files, baseConfig, overlays: list, config: result };
     this.#standing = standing;
     this.onStanding(standing);
     return standing;

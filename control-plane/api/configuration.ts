@@ -1,15 +1,22 @@
 /** The base configuration: read, compared, replaced. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { MOST_BASE_BYTES, refusedFiles } from "../base.ts";
-import { draftApply, needed } from "../draft.ts";
+import { MOST_BASE_BYTES, readBase, refusedFiles } from "../base.ts";
+import type { CommandAnswer } from "../commands.ts";
+import { draftApply, needed, type Standing } from "../draft.ts";
 import { differences } from "../difference.ts";
 import { formatProblem } from "../../model/problem.ts";
 import { Refused } from "../refused.ts";
-import { Anything, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
+import { once } from "./once.ts";
+import { Anything, Expect, Reason, responses, RevisionHeaders, RevisionShape } from "./schemas.ts";
+import { seen } from "./seen.ts";
 import type { Plane } from "./server.ts";
 
-const Files = Type.Record(Type.String(), Type.String(), { description: "file name → text" });
+const Files = Type.Record(Type.String(), Type.String(), {
+  // Names with a line break would not be looked at otherwise.
+  additionalProperties: false,
+  description: "file name → text",
+});
 
 const Apply = Type.Object({ files: Files, reason: Reason, expect: Expect }, { additionalProperties: false });
 
@@ -19,7 +26,10 @@ interface ApplyBody {
   readonly expect?: number;
 }
 
-export function registerConfiguration(api: FastifyInstance, { desk }: Plane): void {
+/** Warnings that an answer has room for. */
+const MOST_WARNINGS = 100;
+
+export function registerConfiguration(api: FastifyInstance, { desk, commands }: Plane): void {
   api.get(
     "/v1/config",
     {
@@ -45,18 +55,20 @@ export function registerConfiguration(api: FastifyInstance, { desk }: Plane): vo
       bodyLimit: MOST_BASE_BYTES * 2,
       schema: {
         summary: "Replaces the base; `expect` or If-Match names the revision that was seen",
+        headers: RevisionHeaders,
         body: Apply,
         response: responses(changed),
       },
     },
-    async (request, reply) => {
-      const { files, reason, expect } = request.body;
+    once<{ Body: ApplyBody }>(commands, async ({ body, headers, actor }, record) => {
+      const { files, reason, expect } = body;
       const base = baseFrom(files);
-      const seen = expect ?? ifMatch(request.headers["if-match"]);
-      const { revision } = await desk.apply(base, seen, reason, request.actor);
-      reply.header("etag", `"${revision.number}"`);
-      return { revision, warnings: draftApply(desk.standing, base).warnings.map(formatProblem) };
-    },
+      const told = ({ revision }: Standing): CommandAnswer => {
+        const warnings = readBase(base).problems.slice(0, MOST_WARNINGS).map(formatProblem);
+        return { status: 200, headers: { etag: `"${revision.number}"` }, body: { revision, warnings } };
+      };
+      return told(await desk.apply(base, seen(headers, expect), reason, actor, (s) => record(told(s))));
+    }),
   );
 
   api.post<{ Body: Pick<ApplyBody, "files"> }>(
@@ -86,10 +98,4 @@ function baseFrom(files: Readonly<Record<string, string>>): Map<string, string> 
   const refused = refusedFiles(files);
   if (refused !== undefined) throw new Refused("bad-request", refused);
   return new Map(Object.entries(files));
-}
-
-/** @returns undefined when it names no revision */
-export function ifMatch(value: string | undefined): number | undefined {
-  const [, number] = /^"(\d{1,10})"$/.exec(value ?? "") ?? [];
-  return number === undefined ? undefined : Number(number);
 }

@@ -3,18 +3,30 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { VERSIONS } from "../../model/fleet.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
-import { describeChange, type OverlayChange } from "../../model/overlay.ts";
+import { describeChange, type Overlay, type OverlayChange } from "../../model/overlay.ts";
+import type { CommandAnswer } from "../commands.ts";
 import { differences } from "../difference.ts";
-import { draftOverlay, needed, type OverlayRequest } from "../draft.ts";
+import { draftOverlay, needed, type OverlayRequest, type Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
-import { Anything, Duration, durationFrom, Expect, Reason, responses, RevisionShape } from "./schemas.ts";
+import { once } from "./once.ts";
+import {
+  Anything,
+  Duration,
+  durationFrom,
+  Expect,
+  Name,
+  Reason,
+  responses,
+  RevisionHeaders,
+  RevisionShape,
+} from "./schemas.ts";
+import { seen } from "./seen.ts";
 import type { Plane } from "./server.ts";
 
 const LONGEST = 366 * 24 * 3_600_000;
 const RAMP = "10s";
 const DEADLINE = "5m";
 
-const Name = Type.String({ minLength: 1, maxLength: 200 });
 const common = {
   reason: Reason,
   expires: Type.Optional(Duration),
@@ -81,7 +93,7 @@ type Body = Readonly<Record<string, unknown>> & {
   readonly expect?: number;
 };
 
-export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): void {
+export function registerOverlays(api: FastifyInstance, { desk, commands, now }: Plane): void {
   api.get(
     "/v1/overlays",
     {
@@ -95,7 +107,7 @@ export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): vo
 
   const options = (summary: string, role: "viewer" | "operator") => ({
     config: { role },
-    schema: { summary, body: Type.Union(Object.values(KINDS)) },
+    schema: { summary, body: Type.Union(Object.values(KINDS)), response: responses(Anything) },
     preValidation: checkKind,
   });
   api.post<{ Body: Body }>(
@@ -104,14 +116,19 @@ export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): vo
       ...options("Lays an overlay over the base", "operator"),
       schema: {
         ...options("Lays an overlay over the base", "operator").schema,
+        headers: RevisionHeaders,
         response: responses(Type.Object({ revision: RevisionShape, overlay: Anything }), 201),
       },
     },
-    async ({ body, actor }, reply) => {
-      const { revision, overlay } = await desk.addOverlay(requestFrom(body), body.expect, actor);
-      reply.code(201).header("location", `/v1/overlays/${overlay.id}`);
-      return { revision, overlay: { ...overlay, does: describeChange(overlay.change) } };
-    },
+    once<{ Body: Body }>(commands, async ({ body, headers, actor }, record) => {
+      const told = ({ revision, overlay }: Standing & { overlay: Overlay }): CommandAnswer => ({
+        status: 201,
+        headers: { location: `/v1/overlays/${overlay.id}` },
+        body: { revision, overlay: { ...overlay, does: describeChange(overlay.change) } },
+      });
+      const expect = seen(headers, body.expect);
+      return told(await desk.addOverlay(requestFrom(body), expect, actor, (laid) => record(told(laid))));
+    }),
   );
   api.post<{ Body: Body }>(
     "/v1/overlays/preview",
@@ -130,14 +147,21 @@ export function registerOverlays(api: FastifyInstance, { desk, now }: Plane): vo
       schema: {
         summary: "Takes an overlay away: what it wrote is the base's again",
         params: Type.Object({ id: Type.String({ maxLength: 40 }) }),
+        headers: RevisionHeaders,
         querystring: Type.Object({ reason: Reason }, strict),
         response: responses(Type.Object({ revision: RevisionShape })),
       },
     },
-    async ({ params, query, actor }) => {
-      const { revision } = await desk.removeOverlay(params.id, undefined, query.reason, actor);
-      return { revision };
-    },
+    once<{ Params: { id: string }; Querystring: { reason: string } }>(commands, async (request, record) => {
+      const { params, query, headers, actor } = request;
+      const told = ({ revision }: Standing): CommandAnswer => ({
+        status: 200,
+        headers: {},
+        body: { revision },
+      });
+      const expect = seen(headers, undefined);
+      return told(await desk.removeOverlay(params.id, expect, query.reason, actor, (s) => record(told(s))));
+    }),
   );
 }
 

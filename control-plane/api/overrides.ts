@@ -4,10 +4,13 @@ import { Type } from "typebox";
 import { Refused } from "../refused.ts";
 import { isBuiltIn, OVERRIDE, OVERRIDE_LASTS, type Override } from "../safety-gate.ts";
 import type { AuditLine } from "../store/store.ts";
-import { Anything, Reason, responses } from "./schemas.ts";
+import { once } from "./once.ts";
+import { Anything, CommandHeaders, Name, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 const strict = { additionalProperties: false };
+/** Kept at once: what was asked for in the last two hours. */
+const MOST = 500;
 
 interface AskBody {
   readonly rule: string;
@@ -16,7 +19,7 @@ interface AskBody {
   readonly reason: string;
 }
 
-export function registerOverrides(api: FastifyInstance, { desk, store, now, random }: Plane): void {
+export function registerOverrides(api: FastifyInstance, { desk, store, commands, now, random }: Plane): void {
   api.get(
     "/v1/overrides",
     {
@@ -24,7 +27,7 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
       schema: { summary: "What was asked for and agreed to, the last hour", response: responses(Anything) },
     },
     async () => {
-      const documents = await store.documents(OVERRIDE, undefined, 500);
+      const documents = await store.documents(OVERRIDE, undefined, MOST);
       const all = documents.map(({ body }) => JSON.parse(body) as Override);
       return { overrides: all.filter((o) => o.expires > now() - OVERRIDE_LASTS) };
     },
@@ -36,11 +39,12 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
       config: { role: "operator" },
       schema: {
         summary: "Asks for leave to break a rule with one change; `digest` is in the refusal of that change",
+        headers: CommandHeaders,
         body: Type.Object(
           {
-            rule: Type.String({ minLength: 1, maxLength: 63 }),
+            rule: Name,
             digest: Type.String({ pattern: "^[0-9a-f]{64}$" }),
-            what: Type.String({ minLength: 1, maxLength: 300 }),
+            what: Reason,
             reason: Reason,
           },
           strict,
@@ -48,7 +52,7 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
         response: responses(Anything, 201),
       },
     },
-    async ({ body, actor }, reply) => {
+    once<{ Body: AskBody }>(commands, async ({ body, actor }, record) => {
       const { rule, digest, what, reason } = body;
       if (isBuiltIn(rule)) throw new Refused("forbidden", `${rule} is never overridden`);
       const at = now();
@@ -56,11 +60,14 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
       const override: Override = {
         ...{ id, rule, digest, what, askedBy: actor.name, reason, at, expires: at + OVERRIDE_LASTS },
       };
-      const old = (await store.documents(OVERRIDE, undefined, 500)).filter(
-        (stored) => (JSON.parse(stored.body) as Override).expires < at - OVERRIDE_LASTS,
-      );
+      const answer = { status: 201, headers: {}, body: override };
+      const kept = await store.documents(OVERRIDE, undefined, MOST);
+      const old = kept.filter(({ body: o }) => (JSON.parse(o) as Override).expires < at - OVERRIDE_LASTS);
+      if (kept.length - old.length >= MOST) {
+        throw new Refused("too-many", `${MOST} overrides were asked for in the last two hours; wait`);
+      }
       await desk.write({
-        puts: [{ kind: OVERRIDE, id, body: JSON.stringify(override), expect: 0 }],
+        puts: [{ kind: OVERRIDE, id, body: JSON.stringify(override), expect: 0 }, ...record(answer)],
         // The audit log keeps what they were.
         deletes: old.map((stored) => ({ kind: OVERRIDE, id: stored.id })),
         audit: [line("override.ask", override, actor, reason, null, at)],
@@ -68,8 +75,8 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
           { at, type: "override", body: JSON.stringify({ override: id, rule, what, by: actor.name }) },
         ],
       });
-      return reply.code(201).send(override);
-    },
+      return answer;
+    }),
   );
 
   api.post<{ Params: { id: string }; Body: { reason: string } }>(
@@ -78,12 +85,14 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
       config: { role: "approver" },
       schema: {
         summary: "Agrees to what somebody else asked for",
+        headers: CommandHeaders,
         params: Type.Object({ id: Type.String({ pattern: "^or-[0-9a-f]{12}$" }) }),
         body: Type.Object({ reason: Reason }, strict),
         response: responses(Anything),
       },
     },
-    async ({ params, body, actor }) => {
+    once<{ Params: { id: string }; Body: { reason: string } }>(commands, async (request, record) => {
+      const { params, body, actor } = request;
       const stored = await store.document(OVERRIDE, params.id);
       if (stored === undefined) throw new Refused("not-found", `nobody asked for ${params.id}`);
       const before = JSON.parse(stored.body) as Override;
@@ -97,12 +106,16 @@ export function registerOverrides(api: FastifyInstance, { desk, store, now, rand
         throw new Refused("conflict", `${before.approvedBy} has agreed to ${params.id} already`);
       }
       const override: Override = { ...before, approvedBy: actor.name, approvalReason: body.reason };
+      const answer = { status: 200, headers: {}, body: override };
       await desk.write({
-        puts: [{ kind: OVERRIDE, id: params.id, body: JSON.stringify(override), expect: stored.version }],
+        puts: [
+          { kind: OVERRIDE, id: params.id, body: JSON.stringify(override), expect: stored.version },
+          ...record(answer),
+        ],
         audit: [line("override.approve", override, actor, body.reason, before, at)],
       });
-      return override;
-    },
+      return answer;
+    }),
   );
 }
 

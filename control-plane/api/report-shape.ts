@@ -64,8 +64,9 @@ export const ReportShape = Type.Object(
   {
     epoch: Count,
     revision: Count,
-    units: Type.Record(Type.String(), UnitShape),
-    versions: Type.Optional(Type.Record(Type.String({ maxLength: 200 }), Type.Boolean())),
+    // Strict: a name with a line break fits no pattern of typebox, and its value would not be looked at.
+    units: Type.Record(Type.String(), UnitShape, strict),
+    versions: Type.Optional(Type.Record(Type.String({ maxLength: 200 }), Type.Boolean(), strict)),
     pools: Type.Optional(
       Type.Array(PoolShape, {
         maxItems: MOST_VIEWS,

@@ -2,7 +2,10 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { differences } from "../difference.ts";
+import type { CommandAnswer } from "../commands.ts";
+import type { Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
+import { once } from "./once.ts";
 import {
   Anything,
   Expect,
@@ -11,16 +14,27 @@ import {
   type PageQuery,
   Reason,
   responses,
+  RevisionHeaders,
   RevisionShape,
 } from "./schemas.ts";
+import { seen } from "./seen.ts";
 import type { Plane } from "./server.ts";
 
 const Number9 = Type.String({ pattern: "^[0-9]{1,9}$" });
 
+interface RollbackBody {
+  readonly to: number;
+  readonly reason: string;
+  readonly expect?: number;
+}
+
 /** Milliseconds. */
 const LONGEST_WAIT = 10_000;
 
-export function registerRevisions(api: FastifyInstance, { desk, store, gateways, now }: Plane): void {
+export function registerRevisions(
+  api: FastifyInstance,
+  { desk, store, commands, gateways, now }: Plane,
+): void {
   api.get<{ Querystring: PageQuery }>(
     "/v1/revisions",
     {
@@ -121,12 +135,13 @@ export function registerRevisions(api: FastifyInstance, { desk, store, gateways,
     },
   );
 
-  api.post<{ Body: { to: number; reason: string; expect?: number } }>(
+  api.post<{ Body: RollbackBody }>(
     "/v1/rollback",
     {
       config: { role: "operator" },
       schema: {
         summary: "The base of an older revision again, as a new revision; overlays stay",
+        headers: RevisionHeaders,
         body: Type.Object(
           { to: Type.Integer({ minimum: 1, maximum: 2 ** 31 }), reason: Reason, expect: Expect },
           { additionalProperties: false },
@@ -134,9 +149,15 @@ export function registerRevisions(api: FastifyInstance, { desk, store, gateways,
         response: responses(Type.Object({ revision: RevisionShape })),
       },
     },
-    async ({ body, actor }) => {
-      const { revision } = await desk.rollback(body.to, body.expect, body.reason, actor);
-      return { revision };
-    },
+    once<{ Body: RollbackBody }>(commands, async ({ body, headers, actor }, record) => {
+      const { to, reason } = body;
+      const told = ({ revision }: Standing): CommandAnswer => ({
+        status: 200,
+        headers: {},
+        body: { revision },
+      });
+      const expect = seen(headers, body.expect);
+      return told(await desk.rollback(to, expect, reason, actor, (s) => record(told(s))));
+    }),
   );
 }

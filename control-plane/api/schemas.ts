@@ -7,19 +7,57 @@ export const Problem = Type.Object(
   { additionalProperties: true, description: "RFC 9457" },
 );
 
-const REFUSALS = [400, 401, 403, 404, 409, 413, 415, 422, 429, 503];
+const CODES = [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503];
+const refused = { description: "refused", content: { "application/problem+json": { schema: Problem } } };
+
+/** What may come in the place of every answer. */
+export const REFUSALS: Readonly<Record<string, object>> = Object.fromEntries(
+  CODES.map((code) => [code, refused]),
+);
 
 /** An answer and everything that may come instead. */
 export function responses(answer: TSchema, status = 200): Record<string, unknown> {
-  const refused = { description: "refused", content: { "application/problem+json": { schema: Problem } } };
   return {
     [status]: { description: "done", content: { "application/json": { schema: answer } } },
-    ...Object.fromEntries(REFUSALS.map((code) => [code, refused])),
+    ...REFUSALS,
   };
 }
 
+/** What every command may be sent with. */
+export const CommandHeaders = Type.Object({
+  "idempotency-key": Type.Optional(
+    Type.String({
+      pattern: "^[ -~]{1,100}$",
+      description: "any text of your own: the same command with the same key is done once, for 24 hours",
+    }),
+  ),
+});
+
+/** What commands on revisions may be sent with, too. */
+export const RevisionHeaders = Type.Object({
+  ...CommandHeaders.properties,
+  "if-match": Type.Optional(
+    Type.String({
+      pattern: '^(\\*|"[0-9]{1,10}")$',
+      description: "the revision that was seen, in quotes; another one by now is a conflict",
+    }),
+  ),
+});
+
+/** What moves the cursor of a reader's terminal is no text for people. */
+const UNREADABLE = "\\u0000-\\u001f\\u007f-\\u009f";
+const READABLE = `[^${UNREADABLE}]`;
+
 /** Why somebody does something: the audit log keeps it. */
-export const Reason = Type.String({ minLength: 1, maxLength: 500, pattern: "\\S" });
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  pattern: `^${READABLE}*[^\\s${UNREADABLE}]${READABLE}*$`,
+  description: "one line of text",
+});
+
+/** Of a thing of the configuration, or a key of somebody. */
+export const Name = Type.String({ minLength: 1, maxLength: 200, pattern: `^${READABLE}+$` });
 
 /** Such as `10s`. */
 export const Duration = Type.String({ maxLength: 20, pattern: "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$" });

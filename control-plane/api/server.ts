@@ -1,30 +1,29 @@
 /** The control plane's HTTP API: who asks, may they, and what a refusal looks like. Each resource has a file beside this. */
 import swagger from "@fastify/swagger";
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from "fastify";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
 import { Authenticator } from "../auth/authenticator.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { ListenerTls } from "../auth/listener-tls.ts";
 import type { Oidc } from "../auth/oidc.ts";
+import type { Commands } from "../commands.ts";
 import type { Desk } from "../desk.ts";
 import type { Actor } from "../draft.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
-import { REFUSAL_STATUS, Refused } from "../refused.ts";
-import { type Store, Unavailable } from "../store/store.ts";
+import { Refused } from "../refused.ts";
+import type { Store } from "../store/store.ts";
 import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
+import { takeJson } from "./body.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerFigures } from "./figures.ts";
 import { registerGateways } from "./gateways.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
+import { Methods, refuse, refuseConnection } from "./problems.ts";
 import { registerRevisions } from "./revisions.ts";
+import { REFUSALS } from "./schemas.ts";
 import { registerStatus } from "./status.ts";
 import { registerTokens } from "./tokens.ts";
 import { registerWatch } from "./watch.ts";
@@ -32,6 +31,7 @@ import { registerWatch } from "./watch.ts";
 export interface Plane {
   readonly desk: Desk;
   readonly store: Store;
+  readonly commands: Commands;
   readonly tokens: Tokens;
   readonly publisher: Publisher;
   readonly gateways: Gateways;
@@ -79,23 +79,34 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     // Streams never end by themselves.
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 300 },
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: (error, _request, reply) => refuse(error, reply, plane.onError),
     ajv: {
       customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false, useDefaults: true },
     },
   });
-  api.removeContentTypeParser("text/plain");
+  takeJson(api);
   api.decorateRequest("actor");
   api.decorateRequest("role");
   api.decorateRequest("identity");
   const authenticator = new Authenticator(plane);
-  api.addHook("onRequest", async (request) => {
+  const methods = new Methods();
+  api.addHook("onRequest", async (request, reply) => {
     checkOrigin(request, plane.dev);
-    await authenticate(request, authenticator);
+    if (request.is404) return methods.refuse(request, reply);
+    return await authenticate(request, authenticator);
   });
-  api.setErrorHandler((error: FastifyError, request, reply) => refuse(error, request, reply, plane.onError));
-  api.setNotFoundHandler((request, reply) => {
-    const title = `there is no ${request.method} ${request.url.split("?")[0]}; GET /openapi.json lists what there is`;
-    problem(reply, 404, "not-found", title, {});
+  api.setErrorHandler((error: FastifyError, _request, reply) => refuse(error, reply, plane.onError));
+  api.setNotFoundHandler((request, reply) => methods.refuse(request, reply));
+  api.addHook("onRoute", (route) => {
+    methods.add(route.url, route.method);
+    const role = route.config?.role;
+    if (role === undefined) return;
+    route.schema = {
+      ...route.schema,
+      description: `For the role ${role}${role === "gateway" ? "" : " and those above it"}.`,
+      response: { ...REFUSALS, ...(route.schema?.response as object | undefined) },
+    };
   });
   await api.register(swagger, {
     openapi: {
@@ -106,7 +117,8 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
         description: "One place to change the fleet safely. Refusals are application/problem+json.",
       },
       components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
-      security: [{ token: [] }],
+      // With --dev nobody needs one.
+      security: plane.dev ? [] : [{ token: [] }],
     },
   });
   await api.register(async (routes) => {
@@ -153,43 +165,4 @@ async function authenticate(request: FastifyRequest, authenticator: Authenticato
 function overridesOf({ headers }: FastifyRequest): string[] {
   const given = headers["tidegate-override"];
   return typeof given === "string" ? (given.match(/or-[0-9a-f]{12}/g) ?? []).slice(0, 10) : [];
-}
-
-function refuse(
-  error: FastifyError,
-  _request: FastifyRequest,
-  reply: FastifyReply,
-  onError: (error: Error) => void,
-): void {
-  if (error instanceof Refused) {
-    if (error.kind === "unauthenticated") reply.header("www-authenticate", "Bearer");
-    if (error.kind === "too-many") reply.header("retry-after", "60");
-    if (error.kind === "identity-provider") reply.header("retry-after", "5");
-    problem(reply, REFUSAL_STATUS[error.kind], error.kind, error.message, error.details);
-    return;
-  }
-  if (error instanceof Unavailable) {
-    problem(reply, 503, "store", `the store does not answer: ${error.message}`, {});
-    return;
-  }
-  const status = error.statusCode ?? 500;
-  if (status < 500) {
-    problem(reply, status, "bad-request", error.message, {});
-    return;
-  }
-  onError(error);
-  problem(reply, 500, "internal", "a defect of the control plane; its log says more", {});
-}
-
-function problem(
-  reply: FastifyReply,
-  status: number,
-  kind: string,
-  title: string,
-  details: Readonly<Record<string, unknown>>,
-): void {
-  reply
-    .code(status)
-    .type("application/problem+json")
-    .send(JSON.stringify({ type: `urn:tidegate:problem:${kind}`, title, status, ...details }));
 }

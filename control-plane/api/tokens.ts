@@ -4,7 +4,8 @@ import { Type } from "typebox";
 import { GATEWAY_NAME } from "../auth/client-certificate.ts";
 import { Refused } from "../refused.ts";
 import { LONGEST_TOKEN, makeToken, ROLES, type Role, TOKEN, type Token } from "../tokens.ts";
-import { Anything, Duration, durationFrom, Reason, responses } from "./schemas.ts";
+import { once } from "./once.ts";
+import { Anything, CommandHeaders, Duration, durationFrom, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 const RoleShape = Type.Union([...ROLES, "gateway"].map((role) => Type.Literal(role)));
@@ -17,7 +18,7 @@ interface MakeBody {
   readonly reason: string;
 }
 
-export function registerTokens(api: FastifyInstance, { desk, tokens, now, random }: Plane): void {
+export function registerTokens(api: FastifyInstance, { desk, commands, tokens, now, random }: Plane): void {
   api.get(
     "/v1/tokens",
     {
@@ -33,6 +34,7 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
       config: { role: "admin" },
       schema: {
         summary: "Makes a token; its text is in this answer and nowhere else",
+        headers: CommandHeaders,
         body: Type.Object(
           {
             name: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$" }),
@@ -48,7 +50,7 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
         response: responses(Anything, 201),
       },
     },
-    async ({ body, actor }, reply) => {
+    once<{ Body: MakeBody }>(commands, async ({ body, actor }, record) => {
       const { name, role, reason, gateway } = body;
       if (gateway !== undefined && role !== "gateway") {
         throw new Refused("bad-request", `the role ${role} is bound to no gateway; only the role gateway is`);
@@ -60,7 +62,14 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
       const { token, text } = makeToken({ name, role, gateway, expiresIn }, now(), random);
       const at = now();
       await desk.write({
-        puts: [{ kind: TOKEN, id: token.id, body: JSON.stringify(token), expect: 0 }],
+        puts: [
+          { kind: TOKEN, id: token.id, body: JSON.stringify(token), expect: 0 },
+          ...record({
+            untold:
+              `this command made the token ${token.id}, whose text was shown once and is kept nowhere; ` +
+              "if it was lost on the way, revoke it and make another with a new idempotency-key",
+          }),
+        ],
         audit: [
           {
             at,
@@ -75,8 +84,8 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
         ],
       });
       await tokens.refresh();
-      return reply.code(201).send({ ...shown(token), token: text });
-    },
+      return { status: 201, headers: {}, body: { ...shown(token), token: text } };
+    }),
   );
 
   api.delete<{ Params: { id: string }; Querystring: { reason: string } }>(
@@ -85,15 +94,19 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
       config: { role: "admin" },
       schema: {
         summary: "Revokes a token, at once",
+        headers: CommandHeaders,
         params: Type.Object({ id: Type.String({ pattern: "^[0-9a-f]{12}$" }) }),
         querystring: Type.Object({ reason: Reason }, { additionalProperties: false }),
         response: responses(Anything),
       },
     },
-    async ({ params, query, actor }) => {
+    once<{ Params: { id: string }; Querystring: { reason: string } }>(commands, async (request, record) => {
+      const { params, query, actor } = request;
+      const answer = { status: 200, headers: {}, body: { revoked: params.id } };
       const token = tokens.get(params.id);
       if (token === undefined) throw new Refused("not-found", `there is no token ${params.id}`);
       await desk.write({
+        puts: record(answer),
         deletes: [{ kind: TOKEN, id: token.id }],
         audit: [
           {
@@ -109,8 +122,8 @@ export function registerTokens(api: FastifyInstance, { desk, tokens, now, random
         ],
       });
       await tokens.refresh();
-      return { revoked: token.id };
-    },
+      return answer;
+    }),
   );
 }
 

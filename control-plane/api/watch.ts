@@ -17,6 +17,8 @@ export function registerWatch(api: FastifyInstance, { store }: Plane): void {
   api.get<{ Headers: { "last-event-id"?: string }; Querystring: { after?: string } }>(
     "/v1/watch",
     {
+      // It would have no body, and no end.
+      exposeHeadRoute: false,
       config: { role: "viewer" },
       schema: {
         summary: "Server-sent events: what happens from now on, or from `after` (Last-Event-ID) on",

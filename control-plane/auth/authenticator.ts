@@ -1,7 +1,9 @@
 /**
  * Who asks, and may they: by a bearer token, ours or an identity provider's, or by a client certificate.
  *
- * A token that is sent decides alone. Whoever guesses is slowed down by address; what is sent is never logged.
+ * A token that is sent decides alone; what is sent is never logged. Whoever guesses is told so by address, and whoever is
+ * right is served all the same: 256 random bits are not guessed, and one wrong token in a loop behind the address that a
+ * fleet's gateways share must not lock them out.
  */
 import type { FastifyRequest } from "fastify";
 import { type IRateLimiterOptions, RateLimiterMemory } from "rate-limiter-flexible";
@@ -58,18 +60,25 @@ export class Authenticator {
     if (authorization === undefined) return this.#byCertificate(request);
     const [, text] = BEARER.exec(authorization) ?? [];
     if (text === undefined) throw new Refused("unauthenticated", WANTED);
-    const from = request.ip;
-    const tried = await this.#guesses.get(from);
-    if (tried !== null && tried.consumedPoints >= GUESSES.points!) {
-      throw new Refused("too-many", "too many wrong tokens from this address; wait a minute");
-    }
     try {
       return await this.#byToken(text);
     } catch (error) {
       if (!(error instanceof NotProven)) throw error;
-      if (!error.genuine) await this.#guesses.consume(from).catch(() => {});
+      if (!error.genuine) await this.#countGuess(request.ip);
       throw new Refused("unauthenticated", error.message);
     }
+  }
+
+  /** @throws Refused when there were too many */
+  async #countGuess(from: string): Promise<void> {
+    const isOneTooMany = await this.#guesses.consume(from).then(
+      () => false,
+      () => true,
+    );
+    if (!isOneTooMany) return;
+    const message =
+      "this token is wrong, as were too many from this address; a right one is taken at any time";
+    throw new Refused("too-many", message);
   }
 
   /** @throws NotProven · Refused */

@@ -108,7 +108,10 @@ export class SqliteStore implements Store {
     return this.#transaction(() => {
       const now = this.#now();
       const current = this.#leadership();
-      const isFree = current === undefined || current.holder === "" || current.until <= now;
+      // Nobody leases for longer than this: what seems to last longer was leased before the clock was set back.
+      const wasSetBack = (current?.until ?? 0) > now + milliseconds + 1 && current?.holder !== holder;
+      const isOver = current !== undefined && (current.until <= now || wasSetBack);
+      const isFree = current === undefined || current.holder === "" || isOver;
       if (!isFree && current.holder !== holder) return undefined;
       // Who kept it is the same leader; who comes back after it ran out is a new one.
       const epoch = !isFree ? current.epoch : (current?.epoch ?? 0) + 1;

@@ -78,6 +78,9 @@ export class YamlFile {
   }
 
   #parse(text: string): YamlNode | undefined {
+    // A file of nothing but errors makes an error of each byte, and their stacks, which nobody reads, make gigabytes.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     try {
       const document = parseDocument(text, {
         lineCounter: this.#lines,
@@ -96,6 +99,8 @@ export class YamlFile {
     } catch (error) {
       this.problem(0, "yaml-syntax", `the file cannot be read as YAML: ${explain(String(error))}`);
       return undefined;
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
   }
 }

@@ -1,5 +1,6 @@
 /** The store in PostgreSQL: the contract, and moving to it and back. A server that fails is in postgres-outage.test.ts. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -115,6 +116,41 @@ test("a write that nobody was notified of is found by looking", async (t) => {
   const heard = nextChange(store);
   await place.sql("UPDATE state SET writes = writes + 1");
   await heard;
+});
+
+test("a commit notifies when it is written, and never when it was refused", async (t) => {
+  const place = await makePlace(t);
+  const store = await place.open();
+  const listener = new Client({ connectionString: server.url });
+  await listener.connect();
+  t.after(() => listener.end());
+  await listener.query(`LISTEN "tidegate:${place.schema}"`);
+  const heard: unknown[] = [];
+  listener.on("notification", ({ payload }) => heard.push(payload));
+  await store.commit(publication(1));
+  await assert.rejects(store.commit(publication(1)), Conflict);
+  await store.commit(publication(2));
+  while (heard.length < 2) await once(listener, "notification");
+  assert.deepEqual(heard, ["1", "2"]);
+});
+
+test("ids sort by their bytes where the database's language sorts otherwise", async (t) => {
+  const [row] = await server.sql("SELECT current_setting('server_version_num')::int AS version");
+  if ((row!.version as number) < 150_000) return t.skip("needs PostgreSQL 15 for a database with a language");
+  await server.sql("CREATE DATABASE language TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'");
+  const store = await PostgresStore.open({ url: server.url.replace(/postgres$/, "language") });
+  t.after(() => store.close());
+  const ids = ["B", "Z", "a", "a-b", "ab", "z", "ä"];
+  await store.commit({
+    puts: ids.map((id) => ({ kind: "k", id, body: "" })),
+    blobs: new Map(ids.map((id) => [id, ""])),
+  });
+  const found = await store.documents("k", "B", 10);
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    ids.slice(1),
+  );
+  assert.equal((await contents(store)).blobs!.length, ids.length);
 });
 
 test("who waits for a lock that another holds hears it in time, and nothing is written", async (t) => {

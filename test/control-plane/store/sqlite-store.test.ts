@@ -194,3 +194,16 @@ test("a file that is no store is refused with its name", async (t) => {
   );
   assert.throws(() => new SqliteStore(join(file, "x"), () => 0), Unavailable);
 });
+
+test("a lease from before the clock was set back an hour holds nobody up", async (t) => {
+  const file = join(directory(t), "tidegate.db");
+  let now = 10_000_000;
+  const [store, other] = [new SqliteStore(file, () => now), new SqliteStore(file, () => now)];
+  t.after(() => Promise.all([store.close(), other.close()]));
+  assert.equal((await store.lead("a", 3_000))!.epoch, 1);
+  assert.equal(await other.lead("b", 3_000), undefined);
+  now -= 3_600_000;
+  assert.equal((await store.lead("a", 3_000))!.epoch, 1, "who renews it leads on");
+  now -= 3_600_000;
+  assert.equal((await other.lead("b", 3_000))!.epoch, 2, "who does not is gone");
+});
