@@ -11,9 +11,11 @@ import {
   draftApply,
   draftOf,
   draftOverlay,
+  draftOverlays,
   draftRemoval,
   needed,
   type OverlayRequest,
+  type OverlaySet,
   type Standing,
 } from "./draft.ts";
 import { Expiries } from "./expiries.ts";
@@ -58,6 +60,11 @@ interface Cause {
 /** Documents that are written in the commit of what was made. */
 export type Also<Made = Standing> = (made: Made) => readonly PutDocument[];
 
+export interface OverlayChanges {
+  readonly laid: readonly Overlay[];
+  readonly removed: readonly Overlay[];
+}
+
 const NO_PASSAGE: Passage = { puts: [], audit: [] };
 
 export class Desk {
@@ -101,7 +108,7 @@ export class Desk {
       this.#store.blob(revision.overlays),
     ]);
     const base = decodeBase(baseText!);
-    const overlays = JSON.parse(overlaysText!) as Overlay[];
+    const { epoch, overlays } = decodeOverlays(overlaysText!);
     const baseConfig = readBase(base).config;
     if (baseConfig === undefined) {
       throw new Refused(
@@ -109,7 +116,10 @@ export class Desk {
         `revision ${number} is not valid for this version of Tidegate`,
       );
     }
-    return { revision, base, baseConfig, overlays, config: effective(baseConfig, overlays).config };
+    const { config } = effective(baseConfig, overlays);
+    const { fleet } = config;
+    const placement = { ...fleet.placement, epoch: Math.max(epoch, fleet.placement.epoch) };
+    return { revision, base, baseConfig, overlays, config: { ...config, fleet: { ...fleet, placement } } };
   }
 
   /**
@@ -223,6 +233,36 @@ export class Desk {
     });
   }
 
+  /**
+   * Overlays that are laid and taken away in one revision, under one owner; what belongs to them is written with them.
+   *
+   * @param made told what was laid and taken away, before it is written
+   */
+  change(
+    set: OverlaySet,
+    owner: string,
+    reason: string,
+    actor: Actor,
+    also?: Also<Standing & OverlayChanges>,
+  ): Promise<Standing & OverlayChanges> {
+    return this.#inTurn(async () => {
+      const draft = draftOverlays(this.#need(), set, owner, this.#options.now());
+      const { laid, removed } = draft;
+      const kinds = [...laid.map((o) => o.change.kind), ...removed.map((o) => `un${o.change.kind}`)];
+      const standing = await this.#commit(draft, {
+        actor,
+        reason,
+        cause: "overlay",
+        action: kinds[0] ?? "restore",
+        target: [...laid, ...removed].map((o) => describeChange(o.change)).join("; "),
+        before: removed,
+        after: laid,
+        also: (made) => also?.({ ...made, laid, removed }) ?? [],
+      });
+      return { ...standing, laid, removed };
+    });
+  }
+
   /** Takes away what has expired, in one revision. Safety rules do not hold an expiry back: it was agreed to. */
   expire(): Promise<Standing | undefined> {
     return this.#inTurn(async () => {
@@ -254,7 +294,7 @@ export class Desk {
     }
     const head = draft.before?.revision.number ?? 0;
     const base = encodeBase(draft.base);
-    const overlays = JSON.stringify(draft.overlays);
+    const overlays = encodeOverlays(draft);
     const config = JSON.stringify(draft.config);
     const at = this.#options.now();
     const revision: Revision = {
@@ -339,4 +379,15 @@ export class Desk {
     this.#queue = turn.catch(() => {});
     return turn;
   }
+}
+
+/** The placement's epoch lies with the overlays: neither they nor the base alone can tell it. */
+function encodeOverlays({ overlays, config }: Draft): string {
+  return JSON.stringify({ epoch: config.fleet.placement.epoch, overlays });
+}
+
+function decodeOverlays(text: string): { epoch: number; overlays: Overlay[] } {
+  const stored = JSON.parse(text) as Overlay[] | { epoch: number; overlays: Overlay[] };
+  // As it was before epochs were kept.
+  return Array.isArray(stored) ? { epoch: 0, overlays: stored } : stored;
 }

@@ -1,6 +1,6 @@
 /** A change that was worked out on what stands, and not yet written: what a preview shows and what the desk writes. */
 import type { Config } from "../model/config.ts";
-import { effective } from "../model/effective.ts";
+import { effective, placementEpoch } from "../model/effective.ts";
 import { conflictOf, describeChange, type Overlay, type OverlayChange } from "../model/overlay.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
 import { type Base, readBase } from "./base.ts";
@@ -56,50 +56,89 @@ export function draftApply(before: Standing | undefined, base: Base): Draft {
   return draftOf(before, base, config, before?.overlays ?? [], problems);
 }
 
-/** @throws Refused when another overlay writes the same, or it does not fit; its id is `ov-NEXT` */
+/** Overlays that are laid and taken away together. */
+export interface OverlaySet {
+  readonly lay: readonly OverlayRequest[];
+  /** Ids. */
+  readonly remove: readonly string[];
+  /** Overlays that were taken away earlier, as they were. */
+  readonly restore?: readonly Overlay[];
+}
+
+export interface OverlayDraft extends Draft {
+  readonly laid: readonly Overlay[];
+  readonly removed: readonly Overlay[];
+}
+
+/** @throws Refused when another overlay writes the same, one does not fit, or there is none to remove or supersede */
+export function draftOverlays(before: Standing, set: OverlaySet, owner: string, now: number): OverlayDraft {
+  const { base, baseConfig, revision } = before;
+  const removed: Overlay[] = set.remove.map((id) => find(before, id, ""));
+  let overlays = before.overlays.filter((o) => !removed.includes(o));
+  const laid: Overlay[] = [];
+  for (const overlay of set.restore ?? []) {
+    checkConflict(overlay.change, overlays);
+    overlays = [...overlays, overlay];
+  }
+  for (const request of set.lay) {
+    if (request.supersedes !== undefined && !removed.some(({ id }) => id === request.supersedes)) {
+      const replaced = find(before, request.supersedes, " to supersede");
+      removed.push(replaced);
+      overlays = overlays.filter((o) => o !== replaced);
+    }
+    checkConflict(request.change, overlays);
+    const place = laid.length === 0 ? "" : `.${laid.length + 1}`;
+    const overlay: Overlay = {
+      id: `ov-${revision.number + 1}${place}`,
+      change: request.change,
+      owner,
+      reason: request.reason,
+      since: now,
+      expires: request.expiresIn === undefined ? undefined : now + request.expiresIn,
+    };
+    laid.push(overlay);
+    overlays = [...overlays, overlay];
+  }
+  return { ...draftOf(before, base, baseConfig, overlays, []), laid, removed };
+}
+
+/** One overlay; its id is `ov-NEXT`. @throws Refused as `draftOverlays` */
 export function draftOverlay(
   before: Standing,
   request: OverlayRequest,
   owner: string,
   now: number,
-): Draft & { readonly overlay: Overlay } {
-  const { base, baseConfig, overlays, revision } = before;
-  const { supersedes } = request;
-  const replaced = supersedes === undefined ? undefined : overlays.find((o) => o.id === supersedes);
-  if (supersedes !== undefined && replaced === undefined) {
-    const message = `there is no overlay ${supersedes} to supersede; tidegate overlay ls lists them`;
-    throw new Refused("not-found", message);
-  }
-  const others = overlays.filter((o) => o !== replaced);
-  const conflict = conflictOf(request.change, others);
-  if (conflict !== undefined) {
-    const { overlay, field } = conflict;
-    const { id, owner: by, reason } = overlay;
-    const message =
-      `overlay ${id} (${describeChange(overlay.change)}, by ${by}: ${reason}) already writes ${field}; ` +
-      `remove it, or say that this one supersedes ${id}`;
-    throw new Refused("overlay-conflict", message, { overlay, field });
-  }
-  const overlay: Overlay = {
-    id: `ov-${revision.number + 1}`,
-    change: request.change,
-    owner,
-    reason: request.reason,
-    since: now,
-    expires: request.expiresIn === undefined ? undefined : now + request.expiresIn,
-  };
-  return { ...draftOf(before, base, baseConfig, [...others, overlay], []), overlay };
+): OverlayDraft & { readonly overlay: Overlay } {
+  const draft = draftOverlays(before, { lay: [request], remove: [] }, owner, now);
+  return { ...draft, overlay: draft.laid[0]! };
+}
+
+function find({ overlays }: Standing, id: string, what: string): Overlay {
+  const overlay = overlays.find((o) => o.id === id);
+  if (overlay !== undefined) return overlay;
+  throw new Refused("not-found", `there is no overlay ${id}${what}; tidegate overlay ls lists them`);
+}
+
+function checkConflict(change: OverlayChange, others: readonly Overlay[]): void {
+  const conflict = conflictOf(change, others);
+  if (conflict === undefined) return;
+  const { overlay, field } = conflict;
+  const { id, owner: by, reason } = overlay;
+  const message =
+    `overlay ${id} (${describeChange(overlay.change)}, by ${by}: ${reason}) already writes ${field}; ` +
+    `remove it, or say that this one supersedes ${id}`;
+  throw new Refused("overlay-conflict", message, { overlay, field });
 }
 
 /** @throws Refused when there is no such overlay */
-export function draftRemoval(before: Standing, id: string): Draft & { readonly overlay: Overlay } {
-  const { base, baseConfig, overlays } = before;
-  const overlay = overlays.find((o) => o.id === id);
-  if (overlay === undefined) {
-    throw new Refused("not-found", `there is no overlay ${id}; tidegate overlay ls lists them`);
+export function draftRemoval(before: Standing, id: string): OverlayDraft & { readonly overlay: Overlay } {
+  const draft = draftOverlays(before, { lay: [], remove: [id] }, "", 0);
+  const { change, owner } = draft.removed[0]!;
+  if (change.kind === "move") {
+    const message = `${id} moved slots; taken away without a fence, two units would take their writes: revert ${owner}`;
+    throw new Refused("conflict", `${message} (tidegate plan revert)`);
   }
-  const rest = overlays.filter((o) => o !== overlay);
-  return { ...draftOf(before, base, baseConfig, rest, []), overlay };
+  return { ...draft, overlay: draft.removed[0]! };
 }
 
 /** @throws Refused when an overlay does not fit the base */
@@ -114,7 +153,7 @@ export function draftOf(
   if (misfits.length > 0) {
     throw new Refused("invalid-configuration", `${misfits.join("; ")}; nothing was changed`, { misfits });
   }
-  return { before, base, baseConfig, overlays, config, warnings };
+  return { before, base, baseConfig, overlays, config: withEpoch(before, config), warnings };
 }
 
 /** @throws Refused when nothing was ever applied */
@@ -122,4 +161,11 @@ export function needed(standing: Standing | undefined): Standing {
   if (standing !== undefined) return standing;
   const message = "there is no configuration yet; apply one first: tidegate apply DIR --reason TEXT";
   throw new Refused("conflict", message);
+}
+
+function withEpoch(before: Standing | undefined, config: Config): Config {
+  const { fleet } = config;
+  const epoch = placementEpoch(before?.config.fleet.placement, fleet.placement);
+  if (epoch === fleet.placement.epoch) return config;
+  return { ...config, fleet: { ...fleet, placement: { ...fleet.placement, epoch } } };
 }

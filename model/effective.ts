@@ -1,8 +1,9 @@
 /** base ⊕ overlays: the configuration that gateways serve. */
 import type { Config } from "./config.ts";
-import type { Service, Unit } from "./fleet.ts";
+import type { Placement, Service, Unit } from "./fleet.ts";
 import type { Limit } from "./limit.ts";
 import { describeChange, type Overlay, type OverlayChange } from "./overlay.ts";
+import { formatSlotRanges, type SlotRange, slotsOf } from "./slots.ts";
 
 export interface Effective {
   /** The base with every overlay that fits it. */
@@ -106,7 +107,47 @@ function lay(config: Config, { change, since }: Overlay): Config {
       }
       return { ...config, breakers: [...(config.breakers ?? []), { service, unit, state }] };
     }
+    case "fence": {
+      const { slots, keys, hold } = change;
+      const { placement } = fleet;
+      checkSlots(placement.slots, slots);
+      const fences = [...(placement.fences ?? []), { slots, keys, hold }];
+      return { ...config, fleet: { ...fleet, placement: { ...placement, fences } } };
+    }
+    case "move": {
+      const { slots, keys, unit } = change;
+      named(fleet.units, "unit", unit);
+      const { placement } = fleet;
+      checkSlots(placement.slots, slots);
+      const map = [...placement.map];
+      for (const slot of slotsOf(slots)) map[slot] = unit;
+      const pins = { ...placement.pins, ...Object.fromEntries(keys.map((key) => [key, unit])) };
+      return { ...config, fleet: { ...fleet, placement: { ...placement, map, pins } } };
+    }
   }
+}
+
+function checkSlots(slots: number, ranges: readonly SlotRange[]): void {
+  const odd = ranges.find(({ first, last }) => first < 0 || last < first || last >= slots);
+  if (odd === undefined) return;
+  throw new Misfit(
+    `slots ${formatSlotRanges([odd])} are not below ${slots}, which is what the placement has`,
+  );
+}
+
+/**
+ * The placement's epoch after a change: raised by one where a slot or a key lives elsewhere than before, and never lower.
+ * It is carried from one revision to the next, because what an overlay wrote and gave back has moved twice.
+ */
+export function placementEpoch(before: Placement | undefined, after: Placement): number {
+  if (before === undefined) return after.epoch;
+  return Math.max(after.epoch, isSamePlacement(before, after) ? before.epoch : before.epoch + 1);
+}
+
+function isSamePlacement(a: Placement, b: Placement): boolean {
+  if (a.slots !== b.slots || a.map.some((unit, slot) => unit !== b.map[slot])) return false;
+  const [pins, others] = [Object.entries(a.pins), b.pins];
+  return pins.length === Object.keys(others).length && pins.every(([key, unit]) => others[key] === unit);
 }
 
 function withService(config: Config, name: string, change: (service: Service) => Service): Config {

@@ -5,6 +5,8 @@
  * can be posted to a thread, stored as a snapshot and compared.
  */
 
+import type { SlotRange } from "./slots.ts";
+
 /** A service's endpoints carry one list per version. */
 export const VERSIONS = ["stable", "canary"] as const;
 export type Version = (typeof VERSIONS)[number];
@@ -61,8 +63,19 @@ export interface Placement {
   readonly map: readonly string[];
   /** Key → unit name, for keys placed by hand. */
   readonly pins: Readonly<Record<string, string>>;
-  /** Raised whenever a slot moves. */
+  /** Raised whenever a slot or a key moves. */
   readonly epoch: number;
+  /** Set by overlays, never by a file. */
+  readonly fences?: readonly Fence[];
+}
+
+/** Writes that are held while slots move: first for so long, then they are refused. */
+export interface Fence {
+  readonly slots: readonly SlotRange[];
+  /** Keys that are placed by hand. */
+  readonly keys: readonly string[];
+  /** Milliseconds. */
+  readonly hold: number;
 }
 
 /** An active health check of one service's endpoints. */

@@ -6,6 +6,7 @@
  */
 import type { Version } from "./fleet.ts";
 import type { LimitMode } from "./limit.ts";
+import { countSlots, formatSlotRanges, type SlotRange, slotsOf } from "./slots.ts";
 
 export type OverlayChange =
   /** No new work for a unit. @see Drain for the units */
@@ -46,9 +47,26 @@ export type OverlayChange =
       readonly service: string;
       readonly unit: string;
       readonly state: "open" | "closed";
+    }
+  /** Writes of these slots, and of these keys that are placed by hand, are held for so long (ms) and then refused. */
+  | {
+      readonly kind: "fence";
+      readonly slots: readonly SlotRange[];
+      readonly keys: readonly string[];
+      readonly hold: number;
+    }
+  /** These slots and keys live in another unit. Only the runbook engine lays it, behind a fence. */
+  | {
+      readonly kind: "move";
+      readonly slots: readonly SlotRange[];
+      readonly keys: readonly string[];
+      readonly unit: string;
     };
 
 export type OverlayKind = OverlayChange["kind"];
+
+/** Of which there can be many fields, told apart by number. */
+type Placing = Extract<OverlayChange, { readonly slots: unknown }>;
 
 export interface Overlay {
   /** `ov-7`; never given twice. */
@@ -83,7 +101,19 @@ export function fieldsOf(change: OverlayChange): readonly string[] {
       return [`routes.${change.route}.mirror`];
     case "breaker":
       return [`breakers.${change.service}.${change.unit}`];
+    case "fence":
+      return placingFields(change, "placement.fences");
+    case "move":
+      return placingFields(change, "placement.map");
   }
+}
+
+function placingFields({ kind, slots, keys }: Placing, prefix: string): string[] {
+  // A key that is moved is a pin, and must not be pinned by another overlay meanwhile.
+  const keyPrefix = kind === "move" ? "placement.pins" : `${prefix}.keys`;
+  const fields = keys.map((key) => `${keyPrefix}.${key}`);
+  for (const slot of slotsOf(slots)) fields.push(`${prefix}.${slot}`);
+  return fields;
 }
 
 /** An overlay and a field that it writes, too. */
@@ -126,7 +156,20 @@ export function describeChange(change: OverlayChange): string {
       return `copy ${percent(change.share)} of ${change.route} to ${change.version} of ${change.service}`;
     case "breaker":
       return `breaker of ${change.service} in ${change.unit} held ${change.state}`;
+    case "fence":
+      return `fence ${describePlaces(change)}`;
+    case "move":
+      return `move ${describePlaces(change)} to ${change.unit}`;
   }
+}
+
+function describePlaces({ slots, keys }: Placing): string {
+  const count = countSlots(slots);
+  const parts = [
+    count === 0 ? "" : `${count} slots (${formatSlotRanges(slots)})`,
+    keys.length === 0 ? "" : `${keys.length} keys`,
+  ];
+  return parts.filter((part) => part !== "").join(" and ");
 }
 
 function percent(share: number): string {

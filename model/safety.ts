@@ -11,6 +11,8 @@ const OVERLAYS: Readonly<Record<OverlayKind, true>> = {
   degrade: true,
   mirror: true,
   breaker: true,
+  fence: true,
+  move: true,
 };
 
 /** The kinds of changes, as freezes except them: the overlays by kind, with `un` before it when they are taken away. */

@@ -5,6 +5,8 @@
  * which every bound refuses.
  */
 
+import type { SlotRange } from "../slots.ts";
+
 /** JSON Schema patterns, for editors; the parsers below are what decides. */
 export const DURATION_PATTERN = "^\\d+(\\.\\d+)?(ms|s|m|h)$";
 export const RATE_PATTERN = "^\\d+(\\.\\d+)?(rps|/s|/m|/h)$";
@@ -52,12 +54,6 @@ export function parseSize(text: string): number | undefined {
   const match = SIZE.exec(text);
   if (match === null) return undefined;
   return Math.round(Number.parseFloat(text) * BYTES[match[2] as keyof typeof BYTES]);
-}
-
-export interface SlotRange {
-  readonly first: number;
-  /** Inclusive. */
-  readonly last: number;
 }
 
 /** `0-409` or `0-9,20,30-40`. */
