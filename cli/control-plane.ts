@@ -31,6 +31,12 @@ export function registerControlPlane(program: Command): void {
         (text: string, before: string[] | undefined) => [...(before ?? []), text],
       ),
     )
+    .addOption(
+      new Option(
+        "--hook-host <host>",
+        "a host, with its port if it is named, that plans may call; repeat it. TIDEGATE_HOOK_SECRET signs the calls",
+      ).argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]),
+    )
     .option("--reset-admin-token", "make an admin token for who lost theirs, in DATA/admin.token, and end")
     .addHelpText(
       "after",

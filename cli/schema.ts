@@ -7,10 +7,17 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { FleetSchema } from "../model/configuration/fleet-schema.ts";
 import { GatewaySchema } from "../model/configuration/gateway-schema.ts";
+import { PlanSchema } from "../model/configuration/plan-schema.ts";
 import { RoutesSchema } from "../model/configuration/routes-schema.ts";
 import { SafetySchema } from "../model/configuration/safety-schema.ts";
 
-const SCHEMAS = { fleet: FleetSchema, routes: RoutesSchema, gateway: GatewaySchema, safety: SafetySchema };
+const SCHEMAS = {
+  fleet: FleetSchema,
+  routes: RoutesSchema,
+  gateway: GatewaySchema,
+  safety: SafetySchema,
+  plan: PlanSchema,
+};
 const ROOT = join(import.meta.dirname, "..");
 
 /** draft-07 is what the YAML language server reads best, and we use nothing newer. */

@@ -59,7 +59,10 @@ const READ = new WeakMap<Base, ReadConfig>();
 export function readBase(base: Base): ReadConfig {
   let read = READ.get(base);
   if (read === undefined) {
-    read = readConfig((name) => base.get(name));
+    read = readConfig(
+      (name) => base.get(name),
+      () => base.keys(),
+    );
     READ.set(base, read);
   }
   return read;

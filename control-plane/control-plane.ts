@@ -17,7 +17,10 @@ import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { Refused } from "./refused.ts";
 import { SafetyGate } from "./safety-gate.ts";
-import type { Store } from "./store/store.ts";
+import { Engine } from "./runbook/engine.ts";
+import { type HookOptions, Hooks } from "./runbook/hooks.ts";
+import { Sight } from "./runbook/sight.ts";
+import { type Store, Unavailable } from "./store/store.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ControlPlaneOptions {
@@ -35,6 +38,8 @@ export interface ControlPlaneOptions {
   readonly oidc: OidcSettings | undefined;
   /** Undefined: plain HTTP. */
   readonly tls: ListenerTls | undefined;
+  /** Systems that plans may call. */
+  readonly hooks: Omit<HookOptions, "now">;
   readonly version: string;
   /** This process, unlike any other. */
   readonly holder: string;
@@ -47,6 +52,8 @@ export interface ControlPlaneOptions {
 
 /** Streams hear of each other so often (ms); expiries are looked for as often. */
 const TICK = 1_000;
+/** Executions look at the clock so often (ms); gateways that acknowledge wake them at once. */
+const RUNBOOK_TICK = 100;
 /** Commands that were done are looked through so often (ms). */
 const FORGET_EVERY = 60_000;
 
@@ -59,9 +66,13 @@ export class ControlPlane {
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
   readonly #figures: FleetFigures;
+  readonly #hooks: Hooks;
+  readonly #sight: Sight;
+  readonly #engine: Engine;
   readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #runbook: NodeJS.Timeout | undefined;
   readonly #peers: Peers | undefined;
   #stopWatching = (): void => {};
   #published = "";
@@ -90,6 +101,19 @@ export class ControlPlane {
       monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
       check: (draft, deed) => gate.pass(draft, deed),
+    });
+    this.#hooks = new Hooks({ ...options.hooks, now });
+    this.#sight = new Sight({ figures: this.#figures, gateways: this.#gateways });
+    this.#engine = new Engine({
+      desk: this.#desk,
+      store,
+      gateways: this.#gateways,
+      sight: this.#sight,
+      hooks: this.#hooks,
+      now,
+      monotonic: options.monotonic,
+      epoch: () => this.#leadership.epoch,
+      onError: (error) => this.#engineFailed(error),
     });
     this.#oidc = this.#makeOidc();
     const { holder, monotonic } = options;
@@ -128,6 +152,9 @@ export class ControlPlane {
       publisher: this.#publisher,
       gateways: this.#gateways,
       figures: this.#figures,
+      engine: this.#engine,
+      sight: this.#sight,
+      hooks: this.#hooks,
       now: this.#options.now,
       random: this.#options.random,
       epoch: () => this.#leadership.epoch,
@@ -139,6 +166,8 @@ export class ControlPlane {
     });
     this.#stopWatching = store.onChange(() => void this.#read());
     this.#timer = setInterval(() => this.#tick(), TICK);
+    this.#runbook = setInterval(() => this.#engine.wake(), RUNBOOK_TICK);
+    this.#gateways.onNews = () => this.#engine.wake();
     this.#options.tls?.attach(this.#api.server as unknown as Server);
     this.#oidc?.start();
     await this.#api.listen({ host, port });
@@ -146,6 +175,7 @@ export class ControlPlane {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    clearInterval(this.#runbook);
     this.#stopWatching();
     this.#publisher.close();
     await this.#api?.close();
@@ -189,6 +219,11 @@ export class ControlPlane {
     } catch (error) {
       this.#storeFailed(error as Error);
     }
+  }
+
+  #engineFailed(error: Error): void {
+    if (error instanceof Unavailable) this.#storeFailed(error);
+    else this.#options.log.error({ error: error.stack }, "a defect of the runbook engine; please report it");
   }
 
   #storeFailed(error: Error): void {

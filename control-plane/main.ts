@@ -30,6 +30,7 @@ export interface ControlPlaneFlags extends ListenerFlags, OidcFlags {
   readonly signingKey?: string;
   /** Makes an admin token in place of starting. */
   readonly resetAdminToken?: boolean;
+  readonly hookHost?: readonly string[];
 }
 
 /** @returns the exit code: 0 stopped, 1 cannot start, 2 usage */
@@ -110,6 +111,7 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
     shared: place.database !== undefined,
     oidc: typeof oidc === "string" ? undefined : oidc,
     tls,
+    hooks: { hosts: flags.hookHost ?? [], secret: process.env.TIDEGATE_HOOK_SECRET },
     version,
     holder: `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`,
     now: Date.now,

@@ -1,5 +1,5 @@
 /** Reads a configuration directory from the disk. */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { isConfined } from "../model/configuration/referenced-files.ts";
 import { type ReadConfig, readConfig } from "../model/configuration/read-config.ts";
@@ -19,7 +19,7 @@ export interface ConfigDir extends ReadConfig {
 export function readConfigDir(dir: string): ConfigDir {
   const files = new Set<string>();
   const unreadable: Problem[] = [];
-  const { config, problems } = readConfig((name) => {
+  const read = (name: string): string | undefined => {
     // readConfig has checked the names that stand in files; this holds whatever becomes of that.
     if (!isConfined(name)) return undefined;
     files.add(name);
@@ -34,12 +34,21 @@ export function readConfigDir(dir: string): ConfigDir {
       message: text.because,
     });
     return undefined;
-  });
+  };
+  const { config, problems } = readConfig(read, () => planFiles(dir));
   if (unreadable.length === 0) return { config, problems, files: [...files] };
   // A file that is there and cannot be read is told once, and not also as missing.
   const names = new Set(unreadable.map((problem) => problem.file));
   const others = problems.filter(({ code, file }) => !(code === "missing-file" && names.has(file)));
   return { config: undefined, problems: [...unreadable, ...others].sort(byPlace), files: [...files] };
+}
+
+function planFiles(dir: string): string[] {
+  try {
+    return readdirSync(join(dir, "plans")).map((name) => `plans/${name}`);
+  } catch {
+    return [];
+  }
 }
 
 /** Undefined when there is no such file. */

@@ -1,6 +1,7 @@
 import type { Fleet } from "./fleet.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
 import type { Limit } from "./limit.ts";
+import type { Plan } from "./plan.ts";
 import type { Route } from "./route.ts";
 import type { Safety } from "./safety.ts";
 
@@ -21,4 +22,6 @@ export interface Config {
   /** What no change may break: the control plane's business, and nothing to gateways. */
   readonly safety: Safety;
   readonly breakers?: readonly ForcedBreaker[];
+  /** By name: the control plane's business, too. */
+  readonly plans?: readonly Plan[];
 }

@@ -12,6 +12,9 @@ import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
 import { Refused } from "../refused.ts";
+import type { Engine } from "../runbook/engine.ts";
+import type { Hooks } from "../runbook/hooks.ts";
+import type { Sight } from "../runbook/sight.ts";
 import type { Store } from "../store/store.ts";
 import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
@@ -22,6 +25,7 @@ import { registerGateways } from "./gateways.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
 import { Methods, refuse, refuseConnection } from "./problems.ts";
+import { registerPlans } from "./plans.ts";
 import { registerRevisions } from "./revisions.ts";
 import { REFUSALS } from "./schemas.ts";
 import { registerStatus } from "./status.ts";
@@ -35,6 +39,9 @@ export interface Plane {
   readonly tokens: Tokens;
   readonly publisher: Publisher;
   readonly gateways: Gateways;
+  readonly engine: Engine;
+  readonly sight: Sight;
+  readonly hooks: Hooks;
   readonly figures: FleetFigures;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -132,6 +139,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerAudit(routes, plane);
     registerWatch(routes, plane);
     registerOverrides(routes, plane);
+    registerPlans(routes, plane);
     routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
     routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
       reply.type("text/plain").send("ok\n");

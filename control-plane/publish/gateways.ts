@@ -35,6 +35,8 @@ export class Gateways {
   /** What other control planes of the same store said of theirs. */
   #elsewhere = new Map<string, KnownGateway>();
   readonly #waiting = new Set<() => void>();
+  /** Called when anything was heard that others may wait for. */
+  onNews: () => void = () => {};
 
   /** @param now milliseconds since 1970 */
   constructor(now: () => number) {
@@ -141,6 +143,7 @@ export class Gateways {
 
   #tell(): void {
     for (const done of [...this.#waiting]) done();
+    this.onNews();
   }
 
   #get(name: string): KnownGateway | undefined {

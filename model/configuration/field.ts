@@ -85,6 +85,20 @@ export function text(description: string | undefined, options: TextOptions = {})
   });
 }
 
+/** Whatever stands on one line, as it is written. */
+export function plain(description: string, most = 4096): TUnsafe<string> {
+  return leaf(description, {
+    json: { type: ["string", "number", "boolean"] },
+    expected: "a value",
+    parse: (scalar) => {
+      if (scalar.value === null) return undefined;
+      return scalar.text.length <= most
+        ? scalar.text
+        : new Refusal("out-of-range", `expected at most ${most} characters`);
+    },
+  });
+}
+
 function needsQuotes(scalar: YamlScalar): Refusal | undefined {
   if (scalar.value === null) return undefined;
   return new Refusal(

@@ -2,6 +2,7 @@
 import type { TSchema } from "typebox";
 import type { Config } from "../config.ts";
 import { DEFAULT_GATEWAY_SETTINGS } from "../gateway-settings.ts";
+import type { Plan } from "../plan.ts";
 import type { Problem } from "../problem.ts";
 import { NO_SAFETY } from "../safety.ts";
 import { DraftFile } from "./draft.ts";
@@ -9,6 +10,8 @@ import { readFleet } from "./fleet-file.ts";
 import { FleetSchema, type FleetShape } from "./fleet-schema.ts";
 import { readGatewaySettings } from "./gateway-file.ts";
 import { GatewaySchema, type GatewayShape } from "./gateway-schema.ts";
+import { MOST_PLANS, planName, readPlan } from "./plan-file.ts";
+import { PlanSchema, type PlanShape } from "./plan-schema.ts";
 import { ProblemList } from "./problem-list.ts";
 import { ReferencedFiles } from "./referenced-files.ts";
 import { readLimits } from "./limits.ts";
@@ -30,9 +33,13 @@ export interface ReadConfig {
  * `safety.yaml`, and the files that these name.
  *
  * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
+ * @param names The names of all files, for those that no other names: plans.
  * @throws only what `read` throws.
  */
-export function readConfig(read: (name: string) => string | undefined): ReadConfig {
+export function readConfig(
+  read: (name: string) => string | undefined,
+  names: () => Iterable<string> = () => [],
+): ReadConfig {
   const problems = new ProblemList();
   const files = new ReferencedFiles(read);
   const open = <T>(name: string, schema: TSchema, text: string): DraftFile<T> => {
@@ -78,9 +85,35 @@ export function readConfig(read: (name: string) => string | undefined): ReadConf
       : readSafety(whole<SafetyShape>("safety.yaml", SafetySchema, safetyText), context);
   const limits = routesFile === undefined ? [] : readLimits(routesFile, routes, identity);
 
-  const valid = fleet !== undefined && !problems.hasErrors;
+  const isWhole = fleet !== undefined && !problems.hasErrors;
+  const config: Config | undefined = isWhole ? { fleet, routes, limits, gateway, safety } : undefined;
+  const plans = readPlans(read, names, whole, config, problems);
   return {
-    config: valid ? { fleet, routes, limits, gateway, safety } : undefined,
+    config:
+      config === undefined || problems.hasErrors
+        ? undefined
+        : plans.length === 0
+          ? config
+          : { ...config, plans },
     problems: problems.sorted(),
   };
+}
+
+function readPlans(
+  read: (name: string) => string | undefined,
+  names: () => Iterable<string>,
+  open: (name: string, schema: TSchema, text: string) => DraftFile<PlanShape>,
+  config: Config | undefined,
+  problems: ProblemList,
+): Plan[] {
+  const files = [...names()].filter((name) => planName(name) !== undefined).sort();
+  if (files.length > MOST_PLANS) {
+    const message = `there are ${files.length} plans; expected at most ${MOST_PLANS}`;
+    problems.add("error", () => ({ code: "out-of-range", file: "plans", line: 1, column: 1, message }));
+    return [];
+  }
+  return files.flatMap((name) => {
+    const file = open(name, PlanSchema, read(name) ?? "");
+    return readPlan(file, planName(name)!, config) ?? [];
+  });
 }

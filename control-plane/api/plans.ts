@@ -1,0 +1,220 @@
+/** Contingency plans, and what runs of them. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { checkPlan, sampleValues } from "../../model/plan-check.ts";
+import type { CommandAnswer } from "../commands.ts";
+import { needed } from "../draft.ts";
+import { Refused } from "../refused.ts";
+import * as command from "../runbook/commands.ts";
+import { EXECUTION, type Execution } from "../runbook/execution.ts";
+import { markdownOf } from "../runbook/post-mortem.ts";
+import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
+import { once } from "./once.ts";
+import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const strict = { additionalProperties: false };
+const Id = Type.Object({ id: Type.String({ pattern: "^ex-[0-9]{1,9}$" }) });
+const PlanName = Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" });
+const Values = Type.Record(
+  Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" }),
+  Type.String({ maxLength: 1000 }),
+  strict,
+);
+const GatewayNames = Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 100 });
+
+interface StartBody {
+  readonly plan: string;
+  readonly values?: Readonly<Record<string, string>>;
+  readonly reason: string;
+  readonly supersedes?: string;
+}
+
+interface CommandBody {
+  readonly reason: string;
+  readonly without?: readonly string[];
+  readonly step?: string;
+  readonly digest?: string;
+}
+
+/** Commands on an execution, by the end of their path. */
+const COMMANDS = {
+  pause: "No new step begins; what is under way goes on",
+  resume: "Goes on; what failed is tried again. `without`: gateways that nobody waits for any more",
+  skip: "Leaves a step out: the one that failed, or `step`",
+  abort: "Stops; what it laid stays",
+  revert: "Takes back what it laid, and proves it",
+  approve: "Agrees to what somebody else runs; `digest` is that of what was looked at",
+} as const;
+
+export function registerPlans(api: FastifyInstance, plane: Plane): void {
+  const { desk, store, commands, engine, sight, hooks, now } = plane;
+
+  api.get(
+    "/v1/plans",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Plans, and whether each fits the fleet as it is now",
+        response: responses(Anything),
+      },
+    },
+    async () => {
+      const { config } = needed(desk.standing);
+      const plans = (config.plans ?? []).map((plan) => {
+        const { problems } = checkPlan(plan, config, sampleValues(plan, config));
+        return { ...plan, fits: problems.length === 0, problems: problems.map(({ message }) => message) };
+      });
+      return { plans };
+    },
+  );
+
+  api.get<{ Querystring: { after?: string } }>(
+    "/v1/executions",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Executions, as they were written last",
+        querystring: Type.Object({ after: Type.Optional(Type.String({ maxLength: 20 })) }, strict),
+        response: responses(Anything),
+      },
+    },
+    async ({ query }) => {
+      const page = await store.documents(EXECUTION, query.after, 100);
+      const executions = page.map(({ body }) => {
+        const { id, plan, values, reason, owner, at, endedAt, state, says } = JSON.parse(body) as Execution;
+        return { id, plan: plan.name, values, reason, owner, at, endedAt, state, says };
+      });
+      return { executions, ...(page.length === 100 ? { next: page.at(-1)!.id } : {}) };
+    },
+  );
+
+  const read = async (id: string): Promise<Execution> => {
+    const stored = await store.document(EXECUTION, id);
+    if (stored === undefined) {
+      throw new Refused("not-found", `there is no execution ${id}; tidegate plan status lists them`);
+    }
+    return JSON.parse(stored.body) as Execution;
+  };
+
+  api.get<{ Params: { id: string } }>(
+    "/v1/executions/:id",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "One execution: its steps and its timeline",
+        params: Id,
+        response: responses(Anything),
+      },
+    },
+    ({ params }) => read(params.id),
+  );
+
+  api.get<{ Params: { id: string } }>(
+    "/v1/executions/:id/post-mortem",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Its record as the draft of a post-mortem, in Markdown",
+        params: Id,
+        response: responses(Anything),
+      },
+    },
+    async ({ params }) => ({ markdown: markdownOf(await read(params.id)) }),
+  );
+
+  api.post<{ Body: StartBody }>(
+    "/v1/executions",
+    {
+      config: { role: "operator" },
+      schema: {
+        summary: "Runs a plan",
+        headers: CommandHeaders,
+        body: Type.Object(
+          {
+            plan: PlanName,
+            values: Type.Optional(Values),
+            reason: Reason,
+            supersedes: Type.Optional(Id.properties.id),
+          },
+          strict,
+        ),
+        response: responses(Anything, 201),
+      },
+    },
+    once<{ Body: StartBody }>(commands, async ({ body, actor }, record) => {
+      const { config } = needed(desk.standing);
+      const { supersedes } = body;
+      const request = { plan: body.plan, values: body.values ?? {}, reason: body.reason, supersedes };
+      const prepared = prepare(request, config, hooks);
+      const live = await engine.live();
+      const superseded = live.find(({ id }) => id === supersedes);
+      if (supersedes !== undefined && superseded === undefined) {
+        throw new Refused("not-found", `${supersedes} does not run, and cannot be superseded`);
+      }
+      checkAlone(prepared, config, live, supersedes);
+      checkRequired(prepared, config, sight);
+      if (superseded !== undefined) {
+        const change = (one: Execution): Execution => command.supersede(one, now());
+        await engine.command(superseded.id, change, actor, "supersede", body.reason, () => []);
+      }
+      const told = (made: Execution): CommandAnswer => ({
+        status: 201,
+        headers: { location: `/v1/executions/${made.id}` },
+        body: made,
+      });
+      return told(
+        await engine.start(
+          (id) => executionOf(id, prepared, request, actor, now(), superseded),
+          (made) => record(told(made)),
+        ),
+      );
+    }),
+  );
+
+  for (const [name, summary] of Object.entries(COMMANDS)) {
+    const action = name as keyof typeof COMMANDS;
+    const more = {
+      ...(action === "resume" ? { without: Type.Optional(GatewayNames) } : {}),
+      ...(action === "skip" ? { step: Type.Optional(Type.String({ maxLength: 40 })) } : {}),
+      ...(action === "approve" ? { digest: Type.String({ pattern: "^[0-9a-f]{64}$" }) } : {}),
+    };
+    api.post<{ Params: { id: string }; Body: CommandBody }>(
+      `/v1/executions/:id/${action}`,
+      {
+        config: { role: "operator" },
+        schema: {
+          summary,
+          headers: CommandHeaders,
+          params: Id,
+          body: Type.Object({ reason: Reason, ...more }, strict),
+          response: responses(Anything),
+        },
+      },
+      once<{ Params: { id: string }; Body: CommandBody }>(commands, async (request, record) => {
+        const { params, body, actor, role } = request;
+        const { reason, without = [], step, digest = "" } = body;
+        const change = (one: Execution): Execution => {
+          switch (action) {
+            case "pause":
+              return command.pause(one);
+            case "resume":
+              return command.resume(one, without);
+            case "skip":
+              return command.skip(one, step, reason, now());
+            case "abort":
+              return command.abort(one, now());
+            case "revert":
+              return command.revert(one, actor.name);
+            case "approve":
+              return command.approve(one, { name: actor.name, role }, digest, reason, now());
+          }
+        };
+        const told = (made: Execution): CommandAnswer => ({ status: 200, headers: {}, body: made });
+        return told(
+          await engine.command(params.id, change, actor, action, reason, (made) => record(told(made))),
+        );
+      }),
+    );
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * Drives one execution: looks at what is due, and takes the next small step of each.
+ *
+ * Every step of a step is one commit, and is decided from what is stored and what is seen, so that it goes on from any of
+ * them after a crash. What lays overlays is written together with them; what calls out stores that it will, first.
+ */
+import { describeEvaluation } from "../../model/figure-expression.ts";
+import { conflictOf, type Overlay, type OverlayChange } from "../../model/overlay.ts";
+import { type Act, changesOf, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
+import { slotsOf } from "../../model/slots.ts";
+import type { OverlaySet, Standing } from "../draft.ts";
+import type { Window } from "../fleet-figures.ts";
+import type { Gateways } from "../publish/gateways.ts";
+import { Refused } from "../refused.ts";
+import { type Execution, ownerOf, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
+import type { HookResult, Hooks } from "./hooks.ts";
+import { dueSteps, isMidTransfer } from "./program.ts";
+import type { Sight } from "./sight.ts";
+import type { Timers } from "./timers.ts";
+import { type Manner, request, transfersOf, unfenced } from "./transfers.ts";
+import { Transferring } from "./transferring.ts";
+import type { Writer } from "./writer.ts";
+
+/** Gateways that have not acknowledged an act by then (ms) fail it. */
+export const CONVERGENCE_TIMEOUT = 30_000;
+
+export interface DriverOptions {
+  readonly gateways: Gateways;
+  readonly sight: Sight;
+  readonly hooks: Hooks;
+  readonly timers: Timers;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Something came that the driver waits for. */
+  readonly wake: () => void;
+}
+
+type Changed = Partial<Omit<StepRun, "since">>;
+type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
+
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #transferring: Transferring;
+  /** Calls under way, and their results until they are stored. */
+  readonly #calls = new Map<string, HookResult | undefined>();
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#transferring = new Transferring(options, (key, call, about) => this.#call(key, call, about));
+  }
+
+  /** @returns whether anything was written: then more may be due at once */
+  async drive(writer: Writer): Promise<boolean> {
+    const { execution } = writer;
+    const isRunning = execution.state === "running";
+    const { leaves, ifs } = dueSteps(execution.steps, execution.runs);
+    for (const step of isRunning ? ifs : []) if (await this.#decide(writer, step)) return true;
+    for (const leaf of leaves) {
+      // Whoever pauses or aborts does not leave writes held: a batch that is fenced goes on to its end.
+      if (!isRunning && !isMidTransfer(execution.runs[leaf.path])) continue;
+      if (await this.#drive(writer, leaf)) return true;
+    }
+    return false;
+  }
+
+  async #decide(writer: Writer, step: Extract<Step, { kind: "if" }>): Promise<boolean> {
+    const { execution, standing } = writer;
+    const window = step.window as Window;
+    const seen = this.#options.sight.evaluate(step.condition, window, 1, standing.config, execution);
+    const branch = seen.holds === true ? "then" : "else";
+    const at = this.#options.now();
+    const says = `${branch}: ${describeEvaluation(seen)}`;
+    await writer.save(
+      this.#noted(execution, step, { state: "running", since: at, branch, says }, says, standing),
+    );
+    return true;
+  }
+
+  async #drive(writer: Writer, leaf: Leaf): Promise<boolean> {
+    try {
+      if (isAct(leaf)) return await this.#act(writer, leaf);
+      return await this.#control(writer, leaf);
+    } catch (error) {
+      if (!(error instanceof Refused) || ["conflict", "not-leader", "store"].includes(error.kind))
+        throw error;
+      // A rule, a conflict with another's overlay, something that is not there any more.
+      return await this.#end(writer, leaf, "failed", error.message);
+    }
+  }
+
+  async #control(writer: Writer, leaf: Exclude<Leaf, Act>): Promise<boolean> {
+    const { execution, standing } = writer;
+    const run = execution.runs[leaf.path];
+    if (run === undefined) return await this.#begin(writer, leaf, {});
+    const isLate = (milliseconds: number): boolean => this.#isOver(execution, leaf, run.since, milliseconds);
+    switch (leaf.kind) {
+      case "wait":
+        return isLate(leaf.milliseconds) && (await this.#end(writer, leaf, "done", undefined));
+      case "notify":
+        return await this.#end(writer, leaf, "done", leaf.text);
+      case "approve": {
+        const given = run.approvals?.length ?? 0;
+        if (given >= leaf.count) return await this.#end(writer, leaf, "done", `${given} agreed`);
+        if (isLate(leaf.timeout)) return await this.#end(writer, leaf, "failed", "nobody agreed in time");
+        return await this.#say(writer, leaf, `waits for ${leaf.count - given} × ${leaf.role}`);
+      }
+      case "gate": {
+        const { condition, samples } = leaf;
+        const window = leaf.window as Window;
+        const seen = this.#options.sight.evaluate(condition, window, samples, standing.config, execution);
+        const says = describeEvaluation(seen);
+        if (seen.holds === true) {
+          const since = run.holdsSince ?? this.#options.now();
+          const holds = leaf.holds === 0 || this.#isOver(execution, leaf, since, leaf.holds, "holds");
+          if (holds) return await this.#end(writer, leaf, "done", says);
+          if (run.holdsSince === undefined) return await this.#update(writer, leaf, { holdsSince: since });
+        } else if (run.holdsSince !== undefined) {
+          const { holdsSince: _, ...rest } = run;
+          await writer.save(withRun(execution, leaf.path, rest));
+          return true;
+        }
+        if (isLate(leaf.timeout)) return await this.#end(writer, leaf, "failed", `not in time: ${says}`);
+        return false;
+      }
+      case "hook":
+        return await this.#hook(writer, leaf, run);
+    }
+  }
+
+  async #hook(writer: Writer, leaf: Extract<Leaf, { kind: "hook" }>, run: StepRun): Promise<boolean> {
+    const { call } = leaf;
+    const { execution } = writer;
+    const attempts = run.attempts ?? 0;
+    if (attempts === 0) return await this.#update(writer, leaf, { attempts: 1 });
+    // Whoever takes over makes the same call again, under the same key: it may have been answered to nobody.
+    const key = `${execution.id}/${leaf.path}/${run.since}/${attempts}`;
+    const about = {
+      execution: execution.id,
+      plan: execution.plan.name,
+      step: leaf.path,
+      values: execution.values,
+    };
+    const result = this.#call(key, call, about);
+    if (result === undefined) return false;
+    if (result.ok) {
+      return await this.#end(writer, leaf, "done", `answered ${result.status}`, {
+        answer: result.answer ?? null,
+      });
+    }
+    if (attempts > call.retries) return await this.#end(writer, leaf, "failed", result.reason);
+    return await this.#update(writer, leaf, { attempts: attempts + 1, says: result.reason });
+  }
+
+  async #act(writer: Writer, leaf: Leaf & Act): Promise<boolean> {
+    const { execution, standing } = writer;
+    const run = execution.runs[leaf.path];
+    if (leaf.kind === "evacuate" || leaf.kind === "move") return await this.#move(writer, leaf, run);
+    if (run === undefined) {
+      const set = setOf(leaf, execution, standing);
+      if (set.lay.length + set.remove.length === 0)
+        return await this.#end(writer, leaf, "done", "nothing to do");
+      const before = standing.overlays;
+      await writer.change(set, leaf.title, (made) => {
+        const since = this.#options.now();
+        const next = owning(execution, made.laid, made.removed, before);
+        const began: StepRun = { state: "running", since, revision: made.revision.number };
+        return this.#noted(next, leaf, began, `revision ${made.revision.number}`, standing);
+      });
+      return true;
+    }
+    const { gateways } = this.#options;
+    const revision = run.revision ?? 0;
+    const { behind, lost, refused } =
+      leaf.kind === "fence"
+        ? unfenced(gateways, revision, execution.without)
+        : { lost: [] as string[], ...gateways.convergence(revision) };
+    const left = [...behind, ...lost, ...refused].filter((name) => !execution.without.includes(name));
+    if (left.length > 0) {
+      const says = `${left.slice(0, 5).join(", ")} ${left.length === 1 ? "has" : "have"} not acknowledged revision ${revision}`;
+      if (this.#isOver(execution, leaf, run.since, CONVERGENCE_TIMEOUT)) {
+        const way = `skip the step, or go on: tidegate plan resume ${execution.id} --without ${left[0]}`;
+        return await this.#end(writer, leaf, "failed", `${says}; ${way}`);
+      }
+      return await this.#say(writer, leaf, says);
+    }
+    const ramp = leaf.kind === "drain" ? leaf.ramp : 0;
+    if (!this.#isOver(execution, leaf, run.since, ramp, "ramp")) return false;
+    return await this.#end(writer, leaf, "done", undefined);
+  }
+
+  async #move(writer: Writer, leaf: Leaf & Moving, run: StepRun | undefined): Promise<boolean> {
+    const { execution, standing } = writer;
+    if (run === undefined) {
+      const transfers = transfersOf(leaf, standing.config);
+      if (transfers.length === 0) return await this.#end(writer, leaf, "done", "nothing to move");
+      return await this.#begin(writer, leaf, { transfers });
+    }
+    const transfers = run.transfers ?? [];
+    const i = transfers.findIndex(({ phase }) => phase !== "done");
+    if (i === -1) return await this.#end(writer, leaf, "done", `${transfers.length} batches moved`);
+    const last = transfers[i - 1];
+    if (last?.since !== undefined && !this.#isOver(execution, leaf, last.since, leaf.pause, `pause ${i}`))
+      return false;
+    const manner: Manner = leaf;
+    const step = await this.#transferring.step(writer, transfers[i]!, manner, {
+      key: `${execution.id}/${leaf.path}/${i}`,
+      title: leaf.title,
+      next: (current, transfer: Transfer) => {
+        const all = (current.runs[leaf.path]?.transfers ?? []).map((one, at) => (at === i ? transfer : one));
+        const now: StepRun = {
+          ...current.runs[leaf.path]!,
+          transfers: all,
+          says: `batch ${i + 1} of ${all.length}`,
+        };
+        return withRun(current, leaf.path, now);
+      },
+    });
+    if (typeof step === "boolean") return step;
+    return await this.#end(writer, leaf, "failed", step.failed);
+  }
+
+  /** Takes back one thing of an execution that is reverted. @returns false when nothing is left, or it has to wait */
+  async revert(writer: Writer): Promise<boolean | "done"> {
+    return await this.#transferring.revert(writer);
+  }
+
+  /** The result of a call, once it is there; the same key is called once by this process. */
+  #call(key: string, call: Parameters<Hooks["call"]>[0], about: object): HookResult | undefined {
+    if (this.#calls.has(key)) {
+      const result = this.#calls.get(key);
+      if (result !== undefined) this.#calls.delete(key);
+      return result;
+    }
+    this.#calls.set(key, undefined);
+    void this.#options.hooks.call(call, about, key).then((result) => {
+      this.#calls.set(key, result);
+      this.#options.wake();
+    });
+    return undefined;
+  }
+
+  #isOver(execution: Execution, leaf: Leaf, since: number, milliseconds: number, what = "late"): boolean {
+    return this.#options.timers.isOver(`${execution.id} ${leaf.path} ${what}`, since, milliseconds);
+  }
+
+  async #begin(writer: Writer, leaf: Leaf, more: Changed): Promise<boolean> {
+    const run: StepRun = { state: "running", since: this.#options.now(), ...more };
+    await writer.save(this.#noted(writer.execution, leaf, run, "began", writer.standing));
+    return true;
+  }
+
+  async #update(writer: Writer, leaf: Leaf, more: Changed): Promise<boolean> {
+    await writer.save(
+      withRun(writer.execution, leaf.path, { ...writer.execution.runs[leaf.path]!, ...more }),
+    );
+    return true;
+  }
+
+  /** What it waits for, written once. @returns false: nothing has come on */
+  async #say(writer: Writer, leaf: Leaf, says: string): Promise<boolean> {
+    if (writer.execution.runs[leaf.path]?.says !== says) await this.#update(writer, leaf, { says });
+    return false;
+  }
+
+  async #end(
+    writer: Writer,
+    leaf: Leaf,
+    state: "done" | "failed",
+    says: string | undefined,
+    more: Changed = {},
+  ): Promise<boolean> {
+    const now = this.#options.now();
+    const { says: _, ...before } = writer.execution.runs[leaf.path] ?? { since: now };
+    const run: StepRun = { ...before, ...more, state, until: now, ...(says === undefined ? {} : { says }) };
+    const what = says === undefined ? state : `${state}: ${says}`;
+    const noted = this.#noted(writer.execution, leaf, run, what, writer.standing);
+    await writer.save(state === "failed" ? failing(noted, `step ${leaf.path} failed: ${says}`) : noted);
+    return true;
+  }
+
+  #noted(execution: Execution, step: Step, run: StepRun, what: string, { config }: Standing): Execution {
+    const entry = { at: this.#options.now(), by: "tidegate", step: step.path, what };
+    return withEntry(withRun(execution, step.path, run), {
+      ...entry,
+      figures: this.#options.sight.snapshot(config),
+    });
+  }
+}
+
+function failing(execution: Execution, says: string): Execution {
+  if (execution.state !== "running" && execution.state !== "paused") return execution;
+  return { ...execution, state: execution.plan.onFailure === "revert" ? "reverting" : "held", says };
+}
+
+/** What an act lays and takes away, given what this execution laid before. */
+function setOf(act: Exclude<Act, Moving>, execution: Execution, { config, overlays }: Standing): OverlaySet {
+  const own = overlays.filter(({ id }) => execution.overlays.includes(id));
+  if (act.kind === "undrain") {
+    const drains = overlays.filter(
+      ({ change }) => change.kind === "drain" && act.units.includes(change.unit),
+    );
+    return { lay: [], remove: drains.map(({ id }) => id) };
+  }
+  if (act.kind === "unfence") {
+    const slots = new Set(slotsOf(act.slots));
+    const fences = own.filter(
+      ({ change }) => change.kind === "fence" && [...slotsOf(change.slots)].some((slot) => slots.has(slot)),
+    );
+    return { lay: [], remove: fences.map(({ id }) => id) };
+  }
+  const remove: string[] = [];
+  const lay = changesOf(act, config).map((wanted) => {
+    let change: OverlayChange = wanted;
+    for (let one = conflictOf(wanted, own); one !== undefined; ) {
+      const { id, change: earlier } = one.overlay;
+      remove.push(id);
+      // The fields of the earlier one that this one does not write stay.
+      if (earlier.kind === "limit" && change.kind === "limit") change = { ...earlier, ...change };
+      one = conflictOf(
+        wanted,
+        own.filter((o) => !remove.includes(o.id)),
+      );
+    }
+    return request(change, `${execution.reason} (${ownerOf(execution)})`);
+  });
+  return { lay, remove };
+}
+
+/** The execution with what it owns after a change: its own overlays, and others' that it took away. */
+export function owning(
+  execution: Execution,
+  laid: readonly Overlay[],
+  removed: readonly Overlay[],
+  before: readonly Overlay[],
+): Execution {
+  const gone = new Set(removed.map(({ id }) => id));
+  const lying = new Set(before.map(({ id }) => id));
+  const foreign = removed.filter(({ id }) => !execution.overlays.includes(id));
+  return {
+    ...execution,
+    overlays: [
+      ...execution.overlays.filter((id) => !gone.has(id) && lying.has(id)),
+      ...laid.map(({ id }) => id),
+    ],
+    removed: [...execution.removed, ...foreign],
+  };
+}

@@ -1,0 +1,103 @@
+/** What conditions are read from: fleet figures, the health that gateways report, and answers of the user's systems. */
+import type { Config } from "../../model/config.ts";
+import {
+  type Comparison,
+  type Evaluation,
+  evaluate,
+  type Expression,
+} from "../../model/figure-expression.ts";
+import { totalOf } from "../figure.ts";
+import type { FleetFigures, Window } from "../fleet-figures.ts";
+import type { Gateways } from "../publish/gateways.ts";
+import type { Execution, TimelineEntry } from "./execution.ts";
+
+export interface SightOptions {
+  readonly figures: FleetFigures;
+  readonly gateways: Gateways;
+}
+
+export class Sight {
+  readonly #figures: FleetFigures;
+  readonly #gateways: Gateways;
+
+  constructor({ figures, gateways }: SightOptions) {
+    this.#figures = figures;
+    this.#gateways = gateways;
+  }
+
+  /** @param samples requests that a figure has to rest on; fewer, and nobody knows */
+  evaluate(
+    condition: Expression,
+    window: Window,
+    samples: number,
+    config: Config,
+    execution: Execution | undefined,
+  ): Evaluation {
+    return evaluate(condition, (one) => this.#read(one, window, samples, config, execution));
+  }
+
+  /** What a timeline shows of a moment. */
+  snapshot(config: Config): NonNullable<TimelineEntry["figures"]> {
+    const rps: Record<string, number> = {};
+    for (const { name } of config.fleet.units) {
+      const total = totalOf(this.#figures.sum("10s", { unit: name }), false);
+      if (total !== null) rps[name] = Math.round(total.rps * 10) / 10;
+    }
+    return { rps, errors: totalOf(this.#figures.sum("10s"), true)?.errorShare ?? null };
+  }
+
+  #read(
+    { metric, labels }: Comparison,
+    window: Window,
+    samples: number,
+    config: Config,
+    execution: Execution | undefined,
+  ): number | undefined {
+    switch (metric) {
+      case "gateways":
+        return this.#gateways.live().length;
+      case "behind": {
+        const newest = Math.max(0, ...this.#gateways.live().map(({ revision }) => revision));
+        return this.#gateways.convergence(newest).behind.length;
+      }
+      case "healthy": {
+        const healthy = this.#isHealthy(labels.unit!);
+        return healthy === undefined ? undefined : Number(healthy);
+      }
+      case "serving":
+        return this.#serving(config);
+      case "answer":
+        return answerOf(execution, labels.step!, labels.field!);
+      default: {
+        const isWhole = Object.keys(labels).length === 0;
+        const total = totalOf(this.#figures.sum(window, labels), isWhole);
+        if (total === null || total.requests < samples) return undefined;
+        if (metric === "rps") return total.rps;
+        if (metric === "errors") return total.errorShare ?? (samples === 0 ? 0 : undefined);
+        if (metric === "success") return total.successShare ?? undefined;
+        return total[metric] ?? undefined;
+      }
+    }
+  }
+
+  /** As most of the gateways see it; undefined when none says. */
+  #isHealthy(unit: string): boolean | undefined {
+    const views = this.#gateways.live().flatMap(({ report }) => report?.units[unit] ?? []);
+    return views.length === 0 ? undefined : views.filter((view) => view.healthy).length * 2 > views.length;
+  }
+
+  #serving(config: Config): number | undefined {
+    const seen = config.fleet.units.map((unit) => ({ unit, healthy: this.#isHealthy(unit.name) }));
+    if (seen.every(({ healthy }) => healthy === undefined)) return undefined;
+    return seen.filter(({ unit, healthy }) => healthy === true && unit.drain === undefined).length;
+  }
+}
+
+function answerOf(execution: Execution | undefined, step: string, field: string): number | undefined {
+  if (execution === undefined) return undefined;
+  const path = execution.steps.find((one) => one.path === step || one.title === step)?.path ?? step;
+  const answer = execution.runs[path]?.answer;
+  if (typeof answer !== "object" || answer === null || !Object.hasOwn(answer, field)) return undefined;
+  const value = (answer as Record<string, unknown>)[field];
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}

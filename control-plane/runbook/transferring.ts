@@ -1,0 +1,239 @@
+/** Takes a transfer through its phases, there and back. Decides from what is stored and seen, one commit at a time. */
+import type { HookCall } from "../../model/plan-step.ts";
+import { eachStep } from "../../model/plan-step.ts";
+import type { Overlay } from "../../model/overlay.ts";
+import { Refused } from "../refused.ts";
+import type { DriverOptions } from "./driver.ts";
+import { owning } from "./driver.ts";
+import { type Execution, ownerOf, type Transfer, withEntry } from "./execution.ts";
+import type { HookResult } from "./hooks.ts";
+import { FENCE_TIMEOUT, fenceOf, type Manner, request, switchOf, unfenced } from "./transfers.ts";
+import type { Writer } from "./writer.ts";
+
+/** How a transfer is written into its execution. */
+export interface TransferPlace {
+  /** Of calls, one for each try. */
+  readonly key: string;
+  readonly title: string;
+  readonly next: (execution: Execution, transfer: Transfer) => Execution;
+}
+
+const BACK: Manner = { hold: 2_000, catchUp: undefined };
+
+export class Transferring {
+  readonly #options: DriverOptions;
+  readonly #call: (key: string, call: HookCall, about: object) => HookResult | undefined;
+
+  constructor(
+    options: DriverOptions,
+    call: (key: string, call: HookCall, about: object) => HookResult | undefined,
+  ) {
+    this.#options = options;
+    this.#call = call;
+  }
+
+  /** @returns whether anything was written, or why it failed: the fence is lifted by then */
+  async step(
+    writer: Writer,
+    transfer: Transfer,
+    manner: Manner,
+    place: TransferPlace,
+  ): Promise<boolean | { readonly failed: string }> {
+    const { execution } = writer;
+    const reason = `${place.title}: ${execution.reason} (${ownerOf(execution)})`;
+    switch (transfer.phase) {
+      case "idle":
+        await this.#change(
+          writer,
+          { lay: [request(fenceOf(transfer, manner.hold), reason)], remove: [] },
+          place,
+          (made) => ({
+            ...transfer,
+            phase: "fenced",
+            fence: made.laid[0]!.id,
+            revision: made.revision.number,
+            since: this.#options.now(),
+          }),
+        );
+        return true;
+      case "fenced": {
+        const { behind, lost, refused } = unfenced(
+          this.#options.gateways,
+          transfer.revision!,
+          execution.without,
+        );
+        const left = [...lost, ...refused, ...behind];
+        if (left.length === 0) {
+          if (manner.catchUp === undefined) return await this.#switch(writer, transfer, reason, place);
+          await writer.save(
+            place.next(execution, { ...transfer, phase: "data", since: this.#options.now() }),
+          );
+          return true;
+        }
+        const timeout = Math.max(manner.hold, FENCE_TIMEOUT);
+        if (!this.#isOver(place, transfer, timeout)) return false;
+        const names = left.slice(0, 5).join(", ");
+        return await this.#cancel(
+          writer,
+          transfer,
+          place,
+          lost.length > 0
+            ? `${names} cannot be reached, and may still send writes as before: bring it back, or decide to go on ` +
+                `without it: tidegate plan resume ${execution.id} --without ${left[0]}`
+            : `${names} did not acknowledge the fence in ${timeout / 1000} s; writes go on where they were`,
+        );
+      }
+      case "data": {
+        const { slots, keys, unit, back } = transfer;
+        const about = {
+          execution: execution.id,
+          plan: execution.plan.name,
+          ask: "is the data of these slots where they go?",
+          transfer: {
+            slots,
+            keys,
+            unit,
+            back: back !== undefined,
+            epoch: writer.standing.config.fleet.placement.epoch,
+          },
+        };
+        const result = this.#call(`${place.key}/${transfer.since}`, manner.catchUp!, about);
+        if (result === undefined) return false;
+        if (!result.ok)
+          return await this.#cancel(writer, transfer, place, `catch-up failed: ${result.reason}`);
+        // 202: not yet. It is asked again until its time is over.
+        if (result.status !== 202) return await this.#switch(writer, transfer, reason, place);
+        if (!this.#isOver(place, transfer, manner.catchUp!.timeout)) return false;
+        const seconds = manner.catchUp!.timeout / 1000;
+        return await this.#cancel(writer, transfer, place, `the data was not there after ${seconds} s`);
+      }
+      case "switched": {
+        const { behind } = this.#options.gateways.convergence(transfer.revision!);
+        // Who has not switched still holds, and then refuses: nothing is written twice, so nobody waits for ever.
+        if (behind.length > 0 && !this.#isOver(place, transfer, FENCE_TIMEOUT)) return false;
+        await writer.save(place.next(execution, { ...transfer, phase: "done", since: this.#options.now() }));
+        return true;
+      }
+      case "done":
+        return false;
+    }
+  }
+
+  /** Takes back one thing, newest first. */
+  async revert(writer: Writer): Promise<boolean | "done"> {
+    const { execution, standing } = writer;
+    const reason = `revert of ${ownerOf(execution)}`;
+    const { reverting } = execution;
+    if (reverting !== undefined && reverting.phase !== "done") {
+      const result = await this.step(writer, reverting, this.#mannerOf(execution, reverting), {
+        key: `${execution.id}/revert/${reverting.back}`,
+        title: "revert",
+        next: (current, transfer) => ({ ...current, reverting: transfer }),
+      });
+      if (typeof result === "boolean") return result;
+      const entry = { at: this.#options.now(), by: "tidegate", what: `revert failed: ${result.failed}` };
+      const { reverting: _, ...rest } = writer.execution;
+      await writer.save(
+        withEntry({ ...rest, state: "held", says: `revert failed: ${result.failed}` }, entry),
+      );
+      return true;
+    }
+    const own = standing.overlays.filter(({ id }) => execution.overlays.includes(id));
+    const last = own.at(-1);
+    if (last === undefined) return (await this.#restore(writer, reason)) || "done";
+    if (last.change.kind === "move") {
+      const { slots, keys, unit } = last.change;
+      await writer.save({ ...execution, reverting: { slots, keys, unit, back: last.id, phase: "idle" } });
+      return true;
+    }
+    // What was laid since the last move goes at once.
+    const group: Overlay[] = [];
+    for (const overlay of own.toReversed()) {
+      if (overlay.change.kind === "move") break;
+      group.push(overlay);
+    }
+    await writer.change({ lay: [], remove: group.map(({ id }) => id) }, reason, (made) =>
+      owning(execution, [], made.removed, standing.overlays),
+    );
+    return true;
+  }
+
+  /** Lays again what others had laid and this took away, unless its time is over or its place is taken. */
+  async #restore(writer: Writer, reason: string): Promise<boolean> {
+    const { execution } = writer;
+    const [next, ...rest] = execution.removed;
+    if (next === undefined) return false;
+    const now = this.#options.now();
+    const without = (current: Execution, what: string): Execution =>
+      withEntry({ ...current, removed: rest }, { at: now, by: "tidegate", what });
+    if (next.expires !== undefined && next.expires <= now) {
+      await writer.save(without(execution, `${next.id} would be over by now`));
+      return true;
+    }
+    try {
+      await writer.change({ lay: [], remove: [], restore: [next] }, reason, () =>
+        without(execution, `${next.id} lies again`),
+      );
+    } catch (error) {
+      if (!(error instanceof Refused) || ["conflict", "not-leader", "store"].includes(error.kind))
+        throw error;
+      await writer.save(without(execution, `${next.id} was not laid again: ${error.message}`));
+    }
+    return true;
+  }
+
+  async #switch(writer: Writer, transfer: Transfer, reason: string, place: TransferPlace): Promise<true> {
+    const { execution, standing } = writer;
+    const own = standing.overlays.filter(({ id }) => execution.overlays.includes(id));
+    await this.#change(writer, switchOf(transfer, own, reason), place, (made) => {
+      const { fence: _, ...rest } = transfer;
+      return { ...rest, phase: "switched", revision: made.revision.number, since: this.#options.now() };
+    });
+    return true;
+  }
+
+  async #cancel(
+    writer: Writer,
+    transfer: Transfer,
+    place: TransferPlace,
+    failed: string,
+  ): Promise<{ readonly failed: string }> {
+    const { fence, revision: _, ...rest } = transfer;
+    const lies = writer.standing.overlays.some(({ id }) => id === fence);
+    if (fence !== undefined && lies) {
+      const set = { lay: [], remove: [fence] };
+      await this.#change(writer, set, place, () => ({ ...rest, phase: "idle" }));
+    }
+    return { failed };
+  }
+
+  async #change(
+    writer: Writer,
+    set: Parameters<Writer["change"]>[0],
+    place: TransferPlace,
+    next: (made: Parameters<Parameters<Writer["change"]>[2]>[0]) => Transfer,
+  ): Promise<void> {
+    const { execution, standing } = writer;
+    await writer.change(set, place.title, (made) =>
+      place.next(owning(execution, made.laid, made.removed, standing.overlays), next(made)),
+    );
+  }
+
+  #isOver({ key }: TransferPlace, { since, phase }: Transfer, milliseconds: number): boolean {
+    // The key begins with the execution's id, by which its times are forgotten.
+    return this.#options.timers.isOver(`${key.replace("/", " ")} ${phase}`, since ?? 0, milliseconds);
+  }
+
+  /** As its step moved it there. */
+  #mannerOf({ steps, runs }: Execution, { slots }: Transfer): Manner {
+    const first = slots[0]?.first;
+    for (const step of eachStep(steps)) {
+      if (step.kind !== "evacuate" && step.kind !== "move") continue;
+      const covers = runs[step.path]?.transfers?.some((one) =>
+        one.slots.some((range) => first !== undefined && range.first <= first && first <= range.last),
+      );
+      if (covers === true) return step;
+    }
+    return BACK;
+  }
+}
