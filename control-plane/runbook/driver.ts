@@ -12,8 +12,8 @@ import type { OverlaySet, Standing } from "../draft.ts";
 import type { Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
-import { type Execution, ownerOf, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
-import type { HookResult, Hooks } from "./hooks.ts";
+import { type Execution, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
+import type { Caller, HookResult } from "./hooks.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
 import type { Sight } from "./sight.ts";
 import type { Timers } from "./timers.ts";
@@ -27,7 +27,7 @@ export const CONVERGENCE_TIMEOUT = 30_000;
 export interface DriverOptions {
   readonly gateways: Gateways;
   readonly sight: Sight;
-  readonly hooks: Hooks;
+  readonly hooks: Caller;
   readonly timers: Timers;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -225,7 +225,7 @@ export class Driver {
   }
 
   /** The result of a call, once it is there; the same key is called once by this process. */
-  #call(key: string, call: Parameters<Hooks["call"]>[0], about: object): HookResult | undefined {
+  #call(key: string, call: Parameters<Caller["call"]>[0], about: object): HookResult | undefined {
     if (this.#calls.has(key)) {
       const result = this.#calls.get(key);
       if (result !== undefined) this.#calls.delete(key);
@@ -321,7 +321,7 @@ function setOf(act: Exclude<Act, Moving>, execution: Execution, { config, overla
         own.filter((o) => !remove.includes(o.id)),
       );
     }
-    return request(change, `${execution.reason} (${ownerOf(execution)})`);
+    return request(change, execution.reason);
   });
   return { lay, remove };
 }

@@ -14,7 +14,7 @@ import { effective } from "../../model/effective.ts";
 import { digestOf } from "../base.ts";
 import { Driver } from "./driver.ts";
 import { EXECUTION, type Execution, isLive, ownerOf, withEntry } from "./execution.ts";
-import type { Hooks } from "./hooks.ts";
+import type { Caller } from "./hooks.ts";
 import { isFinished } from "./program.ts";
 import type { Sight } from "./sight.ts";
 import { Timers } from "./timers.ts";
@@ -25,7 +25,7 @@ export interface EngineOptions {
   readonly store: Store;
   readonly gateways: Gateways;
   readonly sight: Sight;
-  readonly hooks: Hooks;
+  readonly hooks: Caller;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly monotonic: () => number;

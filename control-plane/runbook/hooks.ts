@@ -28,6 +28,9 @@ export type HookResult =
   | { readonly ok: true; readonly status: number; readonly answer: unknown }
   | { readonly ok: false; readonly reason: string };
 
+/** What the engine needs of them. */
+export type Caller = Pick<Hooks, "call" | "refusal">;
+
 /** Addresses that no name may lead to; whoever means them writes them themselves. */
 const INNER = new BlockList();
 INNER.addSubnet("127.0.0.0", 8);

@@ -8,7 +8,7 @@ import { digestOf } from "../base.ts";
 import type { Actor } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { type Execution, isLive } from "./execution.ts";
-import type { Hooks } from "./hooks.ts";
+import type { Caller } from "./hooks.ts";
 import { overlap, touched } from "./program.ts";
 import type { Sight } from "./sight.ts";
 
@@ -34,7 +34,7 @@ export interface Prepared {
 export function prepare(
   request: Pick<PlanRequest, "plan" | "values">,
   config: Config,
-  hooks: Hooks,
+  hooks: Caller,
 ): Prepared {
   const plans = config.plans ?? [];
   const plan = plans.find(({ name }) => name === request.plan);

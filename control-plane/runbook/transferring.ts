@@ -40,7 +40,7 @@ export class Transferring {
     place: TransferPlace,
   ): Promise<boolean | { readonly failed: string }> {
     const { execution } = writer;
-    const reason = `${place.title}: ${execution.reason} (${ownerOf(execution)})`;
+    const { reason } = execution;
     switch (transfer.phase) {
       case "idle":
         await this.#change(

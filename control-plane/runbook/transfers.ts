@@ -45,6 +45,8 @@ export function switchOf(transfer: Transfer, own: readonly Overlay[], reason: st
   const lay = [request({ kind: "move", slots, keys, unit }, reason)];
   const moving = new Set(slotsOf(slots));
   for (const { id, change } of own) {
+    // A key that it had pinned itself lives elsewhere from now on.
+    if (change.kind === "pin" && keys.includes(change.key)) remove.push(id);
     if (change.kind !== "move") continue;
     const left = [...slotsOf(change.slots)].filter((slot) => !moving.has(slot));
     const leftKeys = change.keys.filter((key) => !keys.includes(key));
