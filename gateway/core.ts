@@ -13,6 +13,7 @@ import type { AccessLog } from "./access-log.ts";
 import { Baselines } from "./baselines.ts";
 import { Breakers } from "./breaker.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Fence } from "./fence.ts";
 import { InflightCounter, type LiveState } from "./live-state.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { ThreadMetrics } from "./metrics.ts";
@@ -70,6 +71,7 @@ export class Core {
   readonly nursery: Nursery;
   readonly tunnels: Tunnels;
   readonly mirror: Mirror;
+  readonly fence: Fence;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
@@ -105,6 +107,7 @@ export class Core {
     this.deadlines = new Deadlines(options.clock);
     this.tunnels = new Tunnels(this.deadlines);
     this.mirror = new Mirror(this);
+    this.fence = new Fence(this);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
     this.swap(snapshot);

@@ -53,6 +53,11 @@ export class Deadlines {
     this.size--;
   }
 
+  /** Everything that waits. Nothing may be added or removed meanwhile. */
+  *all(): Generator<Waiting> {
+    for (let waiting = this.#head; waiting !== undefined; waiting = waiting.next) yield waiting;
+  }
+
   /** Calls everything that is overdue. Entries may remove themselves, and add others, meanwhile. */
   look(onError: (error: Error) => void = rethrow): void {
     const now = this.#clock.now();

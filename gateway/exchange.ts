@@ -81,6 +81,9 @@ export class Exchange
     return this.decision.route.spec.timeout;
   }
 
+  get isSettled(): boolean {
+    return this.#settled;
+  }
   get replayable(): boolean {
     return this.question.body?.replayable ?? true;
   }

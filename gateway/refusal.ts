@@ -33,6 +33,7 @@ const KINDS = {
   "no-healthy-unit": { status: 503, title: "No unit that may serve this request is healthy", retryAfter: 1 },
   degraded: { status: 503, title: "The route is degraded by an operator", retryAfter: 10 },
   breaker: { status: 503, title: "The circuit to the unit is open", retryAfter: 1 },
+  fence: { status: 503, title: "The user moves to another unit", retryAfter: 1 },
   shed: { status: 503, title: "The unit is busy, and more urgent requests go first", retryAfter: 1 },
   "too-many-connections": {
     status: 503,

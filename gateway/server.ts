@@ -10,8 +10,9 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { decide } from "../model/decide.ts";
 import { admit } from "./admit.ts";
 import type { Core } from "./core.ts";
+import type { Held } from "./fence.ts";
 import { forward } from "./forward.ts";
-import { identify } from "./identify.ts";
+import { type Identity, identify } from "./identify.ts";
 import { answer } from "./refuse.ts";
 import { onClientError, refuseSocket, turnOf, waitBehind } from "./pipeline.ts";
 import { UpgradeHead } from "./upgrade-head.ts";
@@ -32,10 +33,29 @@ export function serve(
     if (turn === "later") serveLater(core, request, response, upgradeHead);
     return;
   }
-  const { table } = core; // pinned: the request keeps the table it began with
   const identity = identify(core, request, response);
-  if (identity === undefined) return;
+  if (identity !== undefined) proceed(core, identity, request, response, upgradeHead);
+}
+
+function proceed(
+  core: Core,
+  identity: Identity,
+  request: IncomingMessage,
+  response: ServerResponse,
+  upgradeHead: UpgradeHead | undefined,
+): void {
+  const { table } = core; // pinned: the request keeps the table it is decided on
   const decision = decide(table, core.live, identity);
+  if (table.fences !== undefined && !decision.refused) {
+    const held = {
+      request,
+      response,
+      upgradeHead,
+      identity,
+      proceed: (one: Held) => proceedSafely(core, one),
+    };
+    if (core.fence.holds(decision, held)) return;
+  }
   const admitted = admit(core, decision, identity, request, response);
   if (admitted === undefined) return;
   forward(core, table, admitted, identity, request, response, upgradeHead);
@@ -62,10 +82,22 @@ function serveSafely(
   try {
     serve(core, request, response, upgradeHead);
   } catch (error) {
-    core.onError(error as Error);
-    if (response.headersSent) response.destroy();
-    else answer(core, request, response, "internal", undefined);
+    fail(core, request, response, error as Error);
   }
+}
+
+function proceedSafely(core: Core, { request, response, upgradeHead, identity }: Held): void {
+  try {
+    proceed(core, identity, request, response, upgradeHead);
+  } catch (error) {
+    fail(core, request, response, error as Error);
+  }
+}
+
+function fail(core: Core, request: IncomingMessage, response: ServerResponse, error: Error): void {
+  core.onError(error);
+  if (response.headersSent) response.destroy();
+  else answer(core, request, response, "internal", undefined);
 }
 
 export interface TlsOptions {

@@ -66,7 +66,7 @@ port.on("message", (message: ToThread) => {
       handOver();
       core.swap(message.snapshot);
       core.metrics.keepOnly(new Set(core.table.routes));
-      say({ type: "swapped", revision: core.revision });
+      core.fence.swapped(() => say({ type: "swapped", revision: core.revision }));
       return;
     case "tls":
       reloadTls(message.tls);

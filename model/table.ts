@@ -2,6 +2,7 @@
  * The routing table: one configuration, compiled aside and then never changed, so that a request keeps the table it
  * began with while the next one is swapped in.
  */
+import { compileFences, type Fences } from "./fences.ts";
 import type { Config } from "./config.ts";
 import type { Fleet, KeySource, Service, Unit, Version } from "./fleet.ts";
 import { hashKey } from "./hash.ts";
@@ -91,6 +92,8 @@ export interface Table {
   readonly slotUnits: Uint16Array;
   /** Key → unit index. */
   readonly pins: ReadonlyMap<string, number>;
+  /** Undefined where nothing is fenced. */
+  readonly fences: Fences | undefined;
   readonly center: number;
   /** Unit indexes, nearest first, for `nearest` routes. */
   readonly nearest: readonly number[];
@@ -186,6 +189,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     epoch: `${fleet.placement.epoch}`,
     slotUnits: Uint16Array.from(fleet.placement.map, (name) => unitIndex.get(name)!),
     pins: new Map(Object.entries(fleet.placement.pins).map(([key, name]) => [key, unitIndex.get(name)!])),
+    fences: compileFences(fleet.placement),
     center: units.findIndex((u) => u.spec.center),
     nearest: nearestUnits(fleet, options.region),
     endpointCount,

@@ -11,6 +11,9 @@ interface Seen {
   readonly unit: string;
   readonly epoch: number;
   readonly slot: number;
+  /** Milliseconds of one clock. */
+  readonly began: number;
+  ended: number;
 }
 
 /** Units that write down what they were asked to write. */
@@ -21,12 +24,19 @@ async function units(t: TestContext): Promise<{ pools: Record<string, string[]>;
     const server = createServer((request, response) => {
       request.resume();
       request.on("end", () => {
-        const { headers, method } = request;
-        if (method === "POST") {
-          const [epoch, slot] = [headers["x-tidegate-epoch"], headers["x-tidegate-slot"]].map(Number);
-          writes.push({ unit, epoch: epoch!, slot: slot! });
+        const { headers, method, url } = request;
+        if (method !== "POST") {
+          response.end(unit);
+          return;
         }
-        response.end(unit);
+        const [epoch, slot] = [headers["x-tidegate-epoch"], headers["x-tidegate-slot"]].map(Number);
+        const seen: Seen = { unit, epoch: epoch!, slot: slot!, began: performance.now(), ended: Number.NaN };
+        writes.push(seen);
+        const takes = Number(new URL(url!, "http://x").searchParams.get("takes") ?? 0);
+        setTimeout(() => {
+          seen.ended = performance.now();
+          response.end(unit);
+        }, takes);
       });
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -55,6 +65,23 @@ steps:
   - { pin: other, unit: sz }
 `;
 
+/** No two units do something for one slot at the same time, and its epochs only rise. */
+function checkOwnership(writes: readonly Seen[]): void {
+  const bySlot = Map.groupBy(writes, ({ slot }) => slot);
+  for (const [slot, all] of bySlot) {
+    const inOrder = all.toSorted((a, b) => a.began - b.began);
+    for (const [i, write] of inOrder.entries()) {
+      const next = inOrder[i + 1];
+      if (next === undefined || next.unit === write.unit) continue;
+      assert.ok(next.epoch > write.epoch, `slot ${slot}: ${write.unit} → ${next.unit} without a new epoch`);
+      const late = inOrder
+        .slice(0, i + 1)
+        .filter(({ unit, ended }) => unit !== next.unit && ended > next.began);
+      assert.deepEqual(late, [], `slot ${slot}: ${write.unit} still wrote when ${next.unit} began`);
+    }
+  }
+}
+
 const executionOf = (plane: TestControlPlane, id: string) => async () =>
   (await plane.call("GET", `/v1/executions/${id}`)).body;
 
@@ -75,9 +102,10 @@ test("an evacuation under writes: none fails, all arrive, and a revert brings th
   const failed: number[] = [];
   const client = async (name: string): Promise<void> => {
     for (let i = 0; going; i++) {
-      const answer = await fetch(`${gateway.url}/cart/x`, {
+      // Few users, so that each slot is written to again and again.
+      const answer = await fetch(`${gateway.url}/cart/x?takes=${i % 30}`, {
         method: "POST",
-        headers: { "x-user-id": `${name}-${i}` },
+        headers: { "x-user-id": `${name}-${i % 20}` },
         body: "x",
       });
       await answer.text();
@@ -116,6 +144,8 @@ test("an evacuation under writes: none fails, all arrive, and a revert brings th
   going = false;
   await Promise.all(clients);
   assert.deepEqual(failed, [], `of ${sent}`);
+  checkOwnership(writes);
+  assert.ok(new Set(writes.map(({ epoch }) => epoch)).size > 4, "writes were made in several epochs");
   const { revision } = (await plane.call("GET", "/v1/status")).body;
   assert.ok(revision.number >= 17, "each of eight batches was fenced and switched");
 });
@@ -175,4 +205,60 @@ test("a plan that does not fit, a value out of range and what nobody knows are r
   const applied = await plane.call("PUT", "/v1/config", { files: bad, reason: "a test" });
   assert.equal(applied.status, 422);
   assert.match(applied.body.problems[0].text, /plans\/p\.yaml:4:\d+: unknown-unit: there is no unit nowhere/);
+});
+
+test("a fence holds writes and lets reads go on; what is held too long is refused, and what was under way is waited for", async (t) => {
+  const { pools, writes } = await units(t);
+  const plane = await startControlPlane(t, {
+    "fleet.yaml": fleetYaml(pools),
+    "routes.yaml": ROUTES,
+    "plans/hold.yaml":
+      'summary: s\nowner: o\nsteps: [ { fence: "0-1023", hold: 1s }, { wait: 3s }, { unfence: "0-1023" } ]\n',
+  });
+  const gateway = await startFollower(t, plane, "one", ["--threads", "2"]);
+  await until(
+    "a live gateway",
+    async () => (await plane.call("GET", "/v1/status")).body.gateways,
+    (g) => g.length === 1,
+  );
+  const ask = (method: string, query = ""): Promise<Response> =>
+    fetch(`${gateway.url}/cart/x${query}`, { method, headers: { "x-user-id": "ann" } });
+  const slow = ask("POST", "?takes=600");
+  await until(
+    "it is under way",
+    () => writes.length,
+    (n) => n === 1,
+  );
+  const { id } = (await plane.call("POST", "/v1/executions", { plan: "hold", reason: "a test" })).body;
+  const fenced = await until(
+    "the fence holds",
+    executionOf(plane, id),
+    ({ runs }) => runs["1"]?.state === "done",
+  );
+  assert.ok(!Number.isNaN(writes[0]!.ended), "acknowledged only when the write under way had ended");
+  assert.equal((await slow).status, 200);
+  assert.equal((await ask("GET")).status, 200);
+  const began = performance.now();
+  const gone = new AbortController();
+  const left = fetch(`${gateway.url}/cart/x`, {
+    method: "POST",
+    headers: { "x-user-id": "ann" },
+    signal: gone.signal,
+  }).catch((error: Error) => error.name);
+  const first = ask("POST");
+  setTimeout(() => gone.abort(), 200);
+  assert.equal(await left, "AbortError");
+  const answer = await first;
+  assert.ok(performance.now() - began >= 500, "it was held");
+  assert.equal(answer.status, 503);
+  assert.equal(answer.headers.get("retry-after"), "1");
+  assert.match(await answer.text(), /urn:tidegate:problem:fence/);
+  await until("it ended", executionOf(plane, id), ({ state }) => state === "succeeded");
+  assert.equal((await ask("POST")).status, 200);
+  assert.ok(fenced.runs["1"].until - fenced.runs["1"].since >= 100);
+  await until(
+    "it is counted",
+    () => gateway.metric("tidegate_fenced_total", 'outcome="aborted"'),
+    (n) => n === 1,
+  );
 });
