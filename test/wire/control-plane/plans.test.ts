@@ -53,7 +53,7 @@ const MOVE = `
 summary: Moves everybody off sh.
 owner: ann
 steps:
-  - { evacuate: sh, to: "hz,sz", batch: 100 }
+  - { evacuate: sh, to: "hz,sz", batch: 100, catch-up: CATCH_UP }
 `;
 const WAIT = `
 summary: Waits in between.
@@ -87,11 +87,26 @@ const executionOf = (plane: TestControlPlane, id: string) => async () =>
 
 test("an evacuation under writes: none fails, all arrive, and a revert brings them home", async (t) => {
   const { pools, writes } = await units(t);
-  const plane = await startControlPlane(t, {
-    "fleet.yaml": fleetYaml(pools),
-    "routes.yaml": ROUTES,
-    "plans/move.yaml": MOVE,
-  });
+  // The units' data takes a while to arrive.
+  const asked: string[] = [];
+  const data = createServer((request, response) => {
+    asked.push(String(request.headers["idempotency-key"]));
+    setTimeout(() => response.writeHead(asked.length === 1 ? 202 : 200).end(), 60);
+    request.resume();
+  }).listen(0, "127.0.0.1");
+  await once(data, "listening");
+  t.after(() => data.close());
+  const host = `127.0.0.1:${(data.address() as AddressInfo).port}`;
+  process.env.TIDEGATE_HOOK_SECRET = "nobody knows";
+  const plane = await startControlPlane(
+    t,
+    {
+      "fleet.yaml": fleetYaml(pools),
+      "routes.yaml": ROUTES,
+      "plans/move.yaml": MOVE.replace("CATCH_UP", `"http://${host}/caught-up"`),
+    },
+    ["--dev", "--hook-host", host],
+  );
   const gateway = await startFollower(t, plane, "one");
   await until(
     "a live gateway",
@@ -100,12 +115,12 @@ test("an evacuation under writes: none fails, all arrive, and a revert brings th
   );
   let [sent, going] = [0, true];
   const failed: number[] = [];
-  const client = async (name: string): Promise<void> => {
+  const client = async (_: undefined, from: number): Promise<void> => {
     for (let i = 0; going; i++) {
-      // Few users, so that each slot is written to again and again.
+      // Few users and many at once, so that each slot is written to all the time.
       const answer = await fetch(`${gateway.url}/cart/x?takes=${i % 30}`, {
         method: "POST",
-        headers: { "x-user-id": `${name}-${i % 20}` },
+        headers: { "x-user-id": `user-${(i + from) % 24}` },
         body: "x",
       });
       await answer.text();
@@ -113,7 +128,7 @@ test("an evacuation under writes: none fails, all arrive, and a revert brings th
       if (answer.status !== 200) failed.push(answer.status);
     }
   };
-  const clients = ["a", "b", "c", "d"].map(client);
+  const clients = Array.from<undefined>({ length: 24 }).map(client);
   t.after(() => {
     going = false;
   });
@@ -145,6 +160,10 @@ test("an evacuation under writes: none fails, all arrive, and a revert brings th
   await Promise.all(clients);
   assert.deepEqual(failed, [], `of ${sent}`);
   checkOwnership(writes);
+  assert.ok(
+    asked.length >= 9,
+    `four batches there, four back, and once it was not there yet: ${asked.length}`,
+  );
   assert.ok(new Set(writes.map(({ epoch }) => epoch)).size > 4, "writes were made in several epochs");
   const { revision } = (await plane.call("GET", "/v1/status")).body;
   assert.ok(revision.number >= 17, "each of eight batches was fenced and switched");
