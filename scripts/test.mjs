@@ -1,5 +1,5 @@
 // Runs all tests. Those that measure, or put the machine under load, run one file at a time; the others, which mostly
-// wait for each other, run two at a time.
+// wait for each other, run three at a time.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 
@@ -13,7 +13,7 @@ const alone = new Set(ALONE.flatMap((pattern) => globSync(pattern)));
 const beside = globSync("test/**/*.test.ts").filter((file) => !alone.has(file));
 let failed = false;
 for (const [files, concurrency] of [
-  [beside.sort(), 2],
+  [beside.sort(), 3],
   [[...alone].sort(), 1],
 ]) {
   const options = ["--test", "--test-timeout=120000", `--test-concurrency=${concurrency}`];
