@@ -1,6 +1,7 @@
 /** `tidegate plan`: contingencies that were written in daylight, looked at, run, watched and taken back. */
 import { Option, type Command } from "commander";
 import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
+import { registerDryRun } from "./dry-run.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
 interface Parameter {
@@ -90,6 +91,7 @@ export function registerPlans(program: Command): void {
         print.say(found, () => planText(found));
       }),
     );
+  registerDryRun(plan);
   withRun(plan.command("run"))
     .description("run a plan")
     .argument("<name>", "the plan")
@@ -181,7 +183,11 @@ function withWait(command: Command): Command {
 }
 
 function withRun(command: Command): Command {
-  return withWait(command).addOption(
+  return withValues(withWait(command));
+}
+
+export function withValues(command: Command): Command {
+  return command.addOption(
     new Option("--set <name=value>", "a parameter; repeat it").argParser(
       (text: string, before: Record<string, string> | undefined) => {
         const at = text.indexOf("=");

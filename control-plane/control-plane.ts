@@ -66,6 +66,7 @@ export class ControlPlane {
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
   readonly #figures: FleetFigures;
+  readonly #gate: SafetyGate;
   readonly #hooks: Hooks;
   readonly #sight: Sight;
   readonly #engine: Engine;
@@ -94,13 +95,13 @@ export class ControlPlane {
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now);
     this.#figures = new FleetFigures(options.monotonic);
-    const gate = new SafetyGate(store, this.#gateways, now);
+    this.#gate = new SafetyGate(store, this.#gateways, now);
     this.#desk = new Desk({
       store,
       now,
       monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
-      check: (draft, deed) => gate.pass(draft, deed),
+      check: (draft, deed) => this.#gate.pass(draft, deed),
     });
     this.#hooks = new Hooks({ ...options.hooks, now });
     this.#sight = new Sight({ figures: this.#figures, gateways: this.#gateways });
@@ -155,6 +156,7 @@ export class ControlPlane {
       engine: this.#engine,
       sight: this.#sight,
       hooks: this.#hooks,
+      violations: (draft, deed) => this.#gate.violations(draft, deed),
       now: this.#options.now,
       random: this.#options.random,
       epoch: () => this.#leadership.epoch,

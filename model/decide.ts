@@ -81,21 +81,31 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
   const match = table.router.find(request);
   if (match === undefined) return NO_ROUTE;
   const { route, params } = match;
-  const { service, scope } = route;
+  let found: { key: string; source: KeySource } | undefined;
+  if (route.scope === "sharded" || route.service.hasCanary || route.readsKey) {
+    const key = findKey(route, request, params);
+    if (key === CONTRADICTORY_KEY) return { refused: true, cause: "contradictory-key", route };
+    found = key;
+  }
+  return place(table, health, route, request, found?.key, found?.source);
+}
 
-  let key: string | undefined;
-  let keySource: KeySource | undefined;
+/**
+ * Where a request of a route goes whose user is known. Projections, which know how much comes of whom and no single
+ * request, begin here.
+ */
+export function place(
+  table: Table,
+  health: Health,
+  route: CompiledRoute,
+  request: Pick<RouteRequest, "method" | "headers" | "client">,
+  key: string | undefined,
+  keySource: KeySource | undefined,
+): Decision | Refusal {
+  const { service, scope } = route;
   let slot = -1;
   let home: number;
   let pinned = false;
-  if (scope === "sharded" || service.hasCanary || route.readsKey) {
-    const found = findKey(route, request, params);
-    if (found === CONTRADICTORY_KEY) return { refused: true, cause: "contradictory-key", route };
-    if (found !== undefined) {
-      key = found.key;
-      keySource = found.source;
-    }
-  }
   if (scope === "sharded") {
     if (key === undefined) {
       if (route.spec.missingKey === "refuse") return { refused: true, cause: "no-key", route };
@@ -205,7 +215,11 @@ function findKey(
   return undefined;
 }
 
-function chooseVersion(route: CompiledRoute, request: RouteRequest, key: string | undefined): VersionCause {
+function chooseVersion(
+  route: CompiledRoute,
+  request: Pick<RouteRequest, "headers" | "client">,
+  key: string | undefined,
+): VersionCause {
   const { canary } = route.service.spec;
   if (
     canary.header !== undefined &&

@@ -1,11 +1,13 @@
 /** Contingency plans, and what runs of them. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
+import { describeEvaluation } from "../../model/figure-expression.ts";
 import { checkPlan, sampleValues } from "../../model/plan-check.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import * as command from "../runbook/commands.ts";
+import { dryRun } from "../runbook/dry-run.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
 import { markdownOf } from "../runbook/post-mortem.ts";
 import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
@@ -28,6 +30,15 @@ interface StartBody {
   readonly values?: Readonly<Record<string, string>>;
   readonly reason: string;
   readonly supersedes?: string;
+}
+
+interface DryBody {
+  readonly values?: Readonly<Record<string, string>>;
+  /** The load is so many times what it is. */
+  readonly scale?: number;
+  readonly writes?: number;
+  /** Route → requests per second, in place of what is measured. */
+  readonly load?: Readonly<Record<string, number>>;
 }
 
 interface CommandBody {
@@ -86,6 +97,53 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
         return { id, plan: plan.name, values, reason, owner, at, endedAt, state, says };
       });
       return { executions, ...(page.length === 100 ? { next: page.at(-1)!.id } : {}) };
+    },
+  );
+
+  api.post<{ Params: { name: string }; Body: DryBody }>(
+    "/v1/plans/:name/dry-run",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "What a plan would do, step by step, from how the fleet is now; nothing is done",
+        params: Type.Object({ name: PlanName }),
+        body: Type.Object(
+          {
+            values: Type.Optional(Values),
+            scale: Type.Optional(Type.Number({ minimum: 0, maximum: 1000 })),
+            writes: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+            load: Type.Optional(
+              Type.Record(Type.String({ maxLength: 63 }), Type.Number({ minimum: 0, maximum: 1e9 }), strict),
+            ),
+          },
+          strict,
+        ),
+        response: responses(Anything),
+      },
+    },
+    async ({ params, body, actor }) => {
+      const standing = needed(desk.standing);
+      const { config } = standing;
+      const { values = {}, scale = 1, writes = 0.5 } = body;
+      const request = { plan: params.name, values, reason: "dry run", supersedes: undefined };
+      const prepared = prepare(request, config, hooks);
+      const known = body.load === undefined ? sight.load() : new Map(Object.entries(body.load));
+      const load = new Map([...(known ?? [])].map(([route, rps]) => [route, rps * scale]));
+      const execution = executionOf("ex-0", prepared, request, actor, now(), undefined);
+      const { violations } = plane;
+      const options = { violations, load, unhealthy: sight.unhealthy(config), writes, now: now() };
+      const required = prepared.checked.require.map((one) => {
+        const seen = sight.evaluate(one, "10s", 0, config, undefined);
+        return { holds: seen.holds ?? null, says: describeEvaluation(seen) };
+      });
+      const loadKnown = known !== undefined;
+      return {
+        plan: params.name,
+        loadKnown,
+        scale,
+        required,
+        ...dryRun(execution, standing, actor, options),
+      };
     },
   );
 

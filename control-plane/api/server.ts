@@ -7,7 +7,8 @@ import type { ListenerTls } from "../auth/listener-tls.ts";
 import type { Oidc } from "../auth/oidc.ts";
 import type { Commands } from "../commands.ts";
 import type { Desk } from "../desk.ts";
-import type { Actor } from "../draft.ts";
+import type { Violation } from "../../model/safety-check.ts";
+import type { Actor, Draft } from "../draft.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
@@ -15,6 +16,7 @@ import { Refused } from "../refused.ts";
 import type { Engine } from "../runbook/engine.ts";
 import type { Hooks } from "../runbook/hooks.ts";
 import type { Sight } from "../runbook/sight.ts";
+import type { Deed } from "../safety-gate.ts";
 import type { Store } from "../store/store.ts";
 import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
@@ -42,6 +44,8 @@ export interface Plane {
   readonly engine: Engine;
   readonly sight: Sight;
   readonly hooks: Hooks;
+  /** The safety rules that a change would break. */
+  readonly violations: (draft: Draft, deed: Deed) => readonly Violation[];
   readonly figures: FleetFigures;
   /** Milliseconds since 1970. */
   readonly now: () => number;

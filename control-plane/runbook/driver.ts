@@ -5,10 +5,10 @@
  * them after a crash. What lays overlays is written together with them; what calls out stores that it will, first.
  */
 import { describeEvaluation } from "../../model/figure-expression.ts";
-import { conflictOf, type Overlay, type OverlayChange } from "../../model/overlay.ts";
-import { type Act, changesOf, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
-import { slotsOf } from "../../model/slots.ts";
-import type { OverlaySet, Standing } from "../draft.ts";
+import type { Overlay } from "../../model/overlay.ts";
+import { type Act, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
+import type { Standing } from "../draft.ts";
+import { setOf } from "./act-set.ts";
 import type { Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
@@ -17,7 +17,7 @@ import type { Caller, HookResult } from "./hooks.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
 import type { Sight } from "./sight.ts";
 import type { Timers } from "./timers.ts";
-import { type Manner, request, transfersOf, unfenced } from "./transfers.ts";
+import { type Manner, transfersOf, unfenced } from "./transfers.ts";
 import { Transferring } from "./transferring.ts";
 import type { Writer } from "./writer.ts";
 
@@ -290,40 +290,6 @@ export class Driver {
 function failing(execution: Execution, says: string): Execution {
   if (execution.state !== "running" && execution.state !== "paused") return execution;
   return { ...execution, state: execution.plan.onFailure === "revert" ? "reverting" : "held", says };
-}
-
-/** What an act lays and takes away, given what this execution laid before. */
-function setOf(act: Exclude<Act, Moving>, execution: Execution, { config, overlays }: Standing): OverlaySet {
-  const own = overlays.filter(({ id }) => execution.overlays.includes(id));
-  if (act.kind === "undrain") {
-    const drains = overlays.filter(
-      ({ change }) => change.kind === "drain" && act.units.includes(change.unit),
-    );
-    return { lay: [], remove: drains.map(({ id }) => id) };
-  }
-  if (act.kind === "unfence") {
-    const slots = new Set(slotsOf(act.slots));
-    const fences = own.filter(
-      ({ change }) => change.kind === "fence" && [...slotsOf(change.slots)].some((slot) => slots.has(slot)),
-    );
-    return { lay: [], remove: fences.map(({ id }) => id) };
-  }
-  const remove: string[] = [];
-  const lay = changesOf(act, config).map((wanted) => {
-    let change: OverlayChange = wanted;
-    for (let one = conflictOf(wanted, own); one !== undefined; ) {
-      const { id, change: earlier } = one.overlay;
-      remove.push(id);
-      // The fields of the earlier one that this one does not write stay.
-      if (earlier.kind === "limit" && change.kind === "limit") change = { ...earlier, ...change };
-      one = conflictOf(
-        wanted,
-        own.filter((o) => !remove.includes(o.id)),
-      );
-    }
-    return request(change, execution.reason);
-  });
-  return { lay, remove };
 }
 
 /** The execution with what it owns after a change: its own overlays, and others' that it took away. */

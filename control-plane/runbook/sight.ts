@@ -6,7 +6,7 @@ import {
   evaluate,
   type Expression,
 } from "../../model/figure-expression.ts";
-import { totalOf } from "../figure.ts";
+import { figureOf, totalOf } from "../figure.ts";
 import type { FleetFigures, Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Execution, TimelineEntry } from "./execution.ts";
@@ -78,6 +78,24 @@ export class Sight {
         return total[metric] ?? undefined;
       }
     }
+  }
+
+  /** Route → requests per second over ten seconds, and what is known of them; undefined where nobody knows. */
+  load(): Map<string, number> | undefined {
+    const { series, known } = this.#figures.sum("10s");
+    if (known === 0) return undefined;
+    const load = new Map<string, number>();
+    for (const { name, row } of series) {
+      const { rps } = figureOf(row, known);
+      load.set(name.route, (load.get(name.route) ?? 0) + rps);
+    }
+    return load;
+  }
+
+  /** Units that most of the gateways find unhealthy. */
+  unhealthy(config: Config): Set<string> {
+    const names = config.fleet.units.map(({ name }) => name);
+    return new Set(names.filter((name) => this.#isHealthy(name) === false));
   }
 
   /** As most of the gateways see it; undefined when none says. */

@@ -38,7 +38,8 @@ async function refused(
   const problem = JSON.parse(text);
   assert.equal(problem.status, answer.status, name);
   assert.match(problem.title, words, name);
-  assert.ok(took < 1_000, `${name}: ${took} ms`);
+  // A second where nothing else runs; what bombs do is minutes.
+  assert.ok(took < 5_000, `${name}: ${took} ms`);
   const status = await plane.call("GET", "/v1/status");
   assert.equal(status.body.revision.number, 1, `${name}: something was changed`);
 }
@@ -98,7 +99,7 @@ function flood(port: number, head: string, chunk: Buffer): Promise<{ text: strin
   });
 }
 
-test("files that are bombs, or no files, are refused within a second", async (t) => {
+test("files that are bombs, or no files, are refused within seconds", async (t) => {
   const plane = await startControlPlane(t, FILES);
   const laughs = ["a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]"];
   for (let i = 1; i <= 100; i++)

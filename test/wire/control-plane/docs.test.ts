@@ -16,7 +16,7 @@ const DEMO = Object.fromEntries(
 );
 /** Those that serve, or need no control plane, are tried elsewhere. */
 const OPERATES =
-  /^npx tidegate (status|figures|apply|diff|history|rollback|drain|undrain|overlay|audit|token)\b/;
+  /^npx tidegate (status|figures|apply|diff|history|rollback|drain|undrain|overlay|audit|token|plan)\b/;
 
 for (const page of [
   "control-plane.md",
@@ -26,6 +26,7 @@ for (const page of [
   "add-a-gateway.md",
   "access.md",
   "figures.md",
+  "plans.md",
 ]) {
   const commands = [...readFileSync(join(ROOT, "docs", page), "utf8").matchAll(/```sh\n([\s\S]*?)```/g)]
     .flatMap((block) => block[1]!.split("\n"))

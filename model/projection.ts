@@ -1,0 +1,156 @@
+/**
+ * Where the fleet's load goes under a configuration, by the very function that places each request. Pure.
+ *
+ * Figures know how much a route is asked, and of no single user: so users are taken to be spread evenly over the slots, and
+ * a route that takes writes to be asked for as many writes as is said. Each home unit of a route is one class, decided once
+ * for a read and once for a write.
+ */
+import { DOWN, type Health, isSafe, place } from "./decide.ts";
+import { slotOf } from "./hash.ts";
+import { PRIORITIES, type Priority } from "./route.ts";
+import { type CompiledRoute, endpointsOf, type Table } from "./table.ts";
+
+/** Requests per second, by route. */
+export type Load = ReadonlyMap<string, number>;
+
+export interface Conditions {
+  /** Units that cannot be used. */
+  readonly unhealthy: ReadonlySet<string>;
+  /** Of the requests of routes that take writes, 0 to 1. */
+  readonly writes: number;
+}
+
+export interface ProjectedUnit {
+  readonly unit: string;
+  readonly rps: number;
+  /** Requests per second that it is known to bear; undefined when nobody has said. */
+  readonly capacity: number | undefined;
+  /** What would be shed, least urgent first; empty when it fits. */
+  readonly shed: Readonly<Partial<Record<Priority, number>>>;
+}
+
+export interface Projection {
+  readonly units: readonly ProjectedUnit[];
+  /** Requests per second that no healthy unit may serve: they would fail, or be answered by a fallback. */
+  readonly failing: number;
+  /** Requests per second that fallbacks answer, because their route is degraded. */
+  readonly degraded: number;
+}
+
+const NO_HEADERS: readonly string[] = [];
+
+export function project(table: Table, load: Load, { unhealthy, writes }: Conditions): Projection {
+  const health = healthOf(table, unhealthy);
+  const shares = homeShares(table);
+  const keys = keysOf(table, shares);
+  const rps = table.units.map(() => new Float64Array(PRIORITIES.length));
+  let [failing, degraded] = [0, 0];
+  for (const route of table.routes) {
+    const asked = load.get(route.name) ?? 0;
+    if (asked === 0) continue;
+    if (route.spec.degraded === true) {
+      degraded += asked;
+      continue;
+    }
+    const priority = PRIORITIES.indexOf(route.spec.priority);
+    for (const [method, part] of methodsOf(route, writes)) {
+      for (const { home, share } of classesOf(route, shares)) {
+        const amount = asked * part * share;
+        const request = { method, headers: NO_HEADERS, client: keys[home] ?? "" };
+        const decision = place(table, health, route, request, keys[home], undefined);
+        if (decision.refused || decision.panic) failing += amount;
+        else rps[decision.candidates[decision.first]!.unit.index]![priority]! += amount;
+      }
+    }
+  }
+  const units = table.units.map(({ name, spec }, i) => {
+    const own = rps[i]!;
+    const whole = own.reduce((sum, value) => sum + value, 0);
+    return { unit: name, rps: whole, capacity: spec.capacity, shed: shedOf(own, whole, spec.capacity) };
+  });
+  return { units, failing, degraded };
+}
+
+/** Slots that live elsewhere afterwards, and keys that are placed by hand and do. */
+export function moved(before: Table, after: Table): { readonly slots: number; readonly pins: number } {
+  let slots = 0;
+  for (let slot = 0; slot < before.slots; slot++) {
+    if (before.units[before.slotUnits[slot]!]!.name !== after.units[after.slotUnits[slot]!]?.name) slots++;
+  }
+  const [was, is] = [before.fleet.placement.pins, after.fleet.placement.pins];
+  const keys = new Set([...Object.keys(was), ...Object.keys(is)]);
+  return { slots, pins: [...keys].filter((key) => was[key] !== is[key]).length };
+}
+
+/** As at the end of every ramp. */
+function healthOf(table: Table, unhealthy: ReadonlySet<string>): Health {
+  const endpoints = new Int32Array(Math.max(1, table.endpointCount));
+  for (const endpoint of endpointsOf(table)) {
+    const { unit, service } = endpoint.pool;
+    const drained = service.spec.pools[unit.name]?.drained?.includes(endpoint.origin) ?? false;
+    if (unhealthy.has(unit.name) || drained) endpoints[endpoint.id] = DOWN;
+  }
+  const drains = table.units.filter(({ spec }) => spec.drain !== undefined);
+  const moves = new Int32Array(table.units.length);
+  for (const { id } of drains) moves[id] = 100;
+  return { endpoints, drains: { count: Int32Array.of(drains.length), moved: moves } };
+}
+
+/** Unit index → its share of the slots. */
+function homeShares({ slots, slotUnits, units }: Table): Float64Array {
+  const shares = new Float64Array(units.length);
+  for (let slot = 0; slot < slots; slot++) shares[slotUnits[slot]!]! += 1 / slots;
+  return shares;
+}
+
+/** Unit index → a key that lives there. */
+function keysOf({ slots, slotUnits, pins }: Table, shares: Float64Array): (string | undefined)[] {
+  const keys = new Array<string | undefined>(shares.length).fill(undefined);
+  let missing = shares.filter((share) => share > 0).length;
+  // A unit with one slot of 65,536 is found after as many keys, on average; whoever is not found by then is very small.
+  for (let i = 0; missing > 0 && i < slots * 16; i++) {
+    const key = `user-${i}`;
+    const unit = slotUnits[slotOf(key, slots)]!;
+    if (keys[unit] !== undefined || pins.has(key)) continue;
+    keys[unit] = key;
+    missing--;
+  }
+  return keys;
+}
+
+function* classesOf(
+  { scope }: CompiledRoute,
+  shares: Float64Array,
+): Generator<{ home: number; share: number }> {
+  if (scope !== "sharded") {
+    yield { home: 0, share: 1 };
+    return;
+  }
+  for (let home = 0; home < shares.length; home++)
+    if (shares[home]! > 0) yield { home, share: shares[home]! };
+}
+
+function methodsOf({ spec }: CompiledRoute, writes: number): (readonly [string, number])[] {
+  const { methods } = spec.match;
+  const takesWrites =
+    methods === undefined || methods.length === 0 || methods.some((method) => !isSafe(method));
+  const takesReads = methods === undefined || methods.length === 0 || methods.some(isSafe);
+  if (!takesWrites) return [["GET", 1]];
+  if (!takesReads) return [["POST", 1]];
+  return [
+    ["GET", 1 - writes],
+    ["POST", writes],
+  ];
+}
+
+function shedOf(own: Float64Array, whole: number, capacity: number | undefined): ProjectedUnit["shed"] {
+  const shed: Partial<Record<Priority, number>> = {};
+  let left = capacity === undefined ? 0 : whole - capacity;
+  for (let i = PRIORITIES.length - 1; i >= 0 && left > 1e-9; i--) {
+    const part = Math.min(left, own[i]!);
+    if (part <= 0) continue;
+    shed[PRIORITIES[i]!] = part;
+    left -= part;
+  }
+  return shed;
+}
