@@ -9,6 +9,7 @@ import type { Baseline } from "./baselines.ts";
 import type { Outcome, Trial } from "./breaker.ts";
 import type { Question } from "./question.ts";
 import { withPlacement } from "./request-head.ts";
+import { reset } from "./reset.ts";
 import type { Core } from "./core.ts";
 import type { Connection, EndpointConnections } from "./upstream.ts";
 
@@ -43,6 +44,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #listener: AttemptListener | undefined;
   #discarded = -1;
   #untilClose = false;
+  #isUpgrade = false;
   readonly #baseline: Baseline;
   /** Since when the unit has the whole request (ms); −1 before, and once it began to answer. */
   #workingSince = -1;
@@ -76,6 +78,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** @param unit the endpoint's · @param body what is left of it to send */
   send(question: Question, unit: string, body: Readable | Buffer | null): void {
     const { identity, decision, table, upgradeHead } = question;
+    this.#isUpgrade = upgradeHead !== undefined;
     const options = {
       path: identity.target,
       method: identity.method,
@@ -222,6 +225,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #close(): void {
     this.#discarded = -1;
+    const { socket } = this.#connection;
+    // What the unit has not read yet it shall not read once the request is another unit's. A handshake asks for nothing,
+    // and units that do not expect a reset there are common.
+    if (socket !== undefined && !this.#isUpgrade) reset(socket);
     if (this.controller === undefined) void this.#connection.client.destroy(ABORTED);
     else this.controller.abort(ABORTED);
     // undici would go on with a client whose socket is gone; a new one is simpler to reason about.

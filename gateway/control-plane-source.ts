@@ -10,7 +10,7 @@ import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { Clock, Random } from "../model/clock.ts";
 import { OTHER } from "../model/report.ts";
-import { isNewer, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
+import { isNewer, type Manifest, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
 import { type ConnectionFiles, ControlPlaneConnection } from "./control-plane-connection.ts";
 import { type Verified, verified } from "./publication.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
@@ -50,6 +50,15 @@ const NEVER = [400, 413, 415, 422];
 /** A gateway that ends waits so long (ms) for its last report. */
 const LAST_WORDS = 1_000;
 
+/** What a gateway was given. */
+interface Handed {
+  readonly sourced: Sourced;
+  /** The newest publication that says just this. */
+  newest: Verified;
+  /** All threads serve it, and nothing that it fences is under way. */
+  isServed: boolean;
+}
+
 export class ControlPlaneSource implements Source {
   readonly where: string;
   readonly #options: ControlPlaneSourceOptions;
@@ -59,6 +68,10 @@ export class ControlPlaneSource implements Source {
   #hooks: SourceHooks | undefined;
   /** What is served, or will be as soon as the threads have it. */
   #current: Verified | undefined;
+  /** What was handed over last. */
+  #handed: Handed | undefined;
+  /** What may be said to be served: a fence that is on its way does not hold yet. */
+  #served: Pick<Manifest, "epoch" | "revision"> | undefined;
   #onFirst: ((first: Sourced) => void) | undefined;
   #url = 0;
   #saidDown = false;
@@ -85,7 +98,7 @@ export class ControlPlaneSource implements Source {
       if (found !== undefined) {
         this.#current = found;
         log.info({ ...standing(found) }, "starting with the snapshot on disk");
-        return sourced(found, wallClock());
+        return this.#hand(found, wallClock());
       }
     } catch (error) {
       log.error({ reason: (error as Error).message }, "the snapshot on disk is not served");
@@ -105,6 +118,7 @@ export class ControlPlaneSource implements Source {
   start(hooks: SourceHooks): void {
     this.#hooks = hooks;
     if (this.#onFirst === undefined) void this.#follow();
+    else setImmediate(() => this.#catchUp(hooks));
     hooks.figures.begin();
     this.#timer = setInterval(() => {
       if (!this.#isReporting) this.#underWay = this.#report(hooks);
@@ -116,8 +130,10 @@ export class ControlPlaneSource implements Source {
     this.#options.log.info("nothing to read again: this gateway follows a control plane");
   }
 
-  served({ epoch, revision }: Sourced): void {
-    void this.#say("acks", { epoch, revision, outcome: "applied", reasons: [] });
+  served(served: Sourced): void {
+    if (served !== this.#handed?.sourced) return;
+    this.#handed.isServed = true;
+    this.#acknowledge(this.#handed);
   }
 
   /** Reports go on: a gateway that drains still serves. */
@@ -190,8 +206,8 @@ export class ControlPlaneSource implements Source {
     if (current !== undefined) {
       const { epoch, revision } = current.manifest;
       if (next.text === current.text) {
-        // What it has already: the control plane should know.
-        this.served(sourced(next, now));
+        // What it has already: the control plane should know, once it is served.
+        if (this.#handed?.newest === current && this.#handed.isServed) this.#acknowledge(this.#handed);
         return;
       }
       if (!isNewer(next.manifest, current.manifest)) {
@@ -220,9 +236,10 @@ export class ControlPlaneSource implements Source {
   }
 
   #take(next: Verified, now: number): void {
+    const handed = this.#handed;
     // Another leader says the same: there is nothing to swap.
-    const isSame = this.#current !== undefined && sameSections(next, this.#current);
-    const refused = isSame ? [] : (this.#hooks?.use(sourced(next, now)) ?? []);
+    const isSame = handed !== undefined && sameSections(next, handed.newest);
+    const refused = isSame || this.#hooks === undefined ? [] : this.#use(next, now, this.#hooks);
     if (refused.length > 0) {
       this.#refuse(next, refused);
       return;
@@ -238,8 +255,38 @@ export class ControlPlaneSource implements Source {
         "the snapshot serves, and cannot be kept on disk: a restart would not have it",
       );
     }
-    if (this.#hooks === undefined) this.#onFirst?.(sourced(next, now));
-    else if (isSame) this.served(sourced(next, now));
+    if (handed === undefined) this.#onFirst?.(this.#hand(next, now));
+    else if (isSame) {
+      handed.newest = next;
+      if (handed.isServed) this.#acknowledge(handed);
+    }
+  }
+
+  #hand(next: Verified, now: number): Sourced {
+    this.#handed = { sourced: sourced(next, now), newest: next, isServed: false };
+    return this.#handed.sourced;
+  }
+
+  /** @returns why it was refused */
+  #use(next: Verified, now: number, hooks: SourceHooks): readonly string[] {
+    const before = this.#handed;
+    const refused = hooks.use(this.#hand(next, now));
+    if (refused.length > 0) this.#handed = before;
+    return refused;
+  }
+
+  /** Another one came while the threads started with the first. */
+  #catchUp(hooks: SourceHooks): void {
+    const current = this.#current!;
+    if (sameSections(current, this.#handed!.newest)) return;
+    const refused = this.#use(current, this.#options.wallClock(), hooks);
+    if (refused.length > 0) this.#refuse(current, refused);
+  }
+
+  #acknowledge({ newest: { manifest } }: Handed): void {
+    const { epoch, revision } = manifest;
+    this.#served = { epoch, revision };
+    void this.#say("acks", { epoch, revision, outcome: "applied", reasons: [] });
   }
 
   #refuse(next: Verified | undefined, reasons: readonly string[]): void {
@@ -276,11 +323,10 @@ export class ControlPlaneSource implements Source {
   /** One report is under way at a time, so that slices come in their order. */
   async #report({ report, figures }: SourceHooks): Promise<void> {
     figures.cut();
-    if (this.#saidDown || this.#current === undefined) return;
+    if (this.#saidDown || this.#served === undefined) return;
     this.#isReporting = true;
     try {
-      const { epoch, revision } = this.#current.manifest;
-      const standpoint = { epoch, revision, ...report() };
+      const standpoint = { ...this.#served, ...report() };
       for (let sent = 0; sent < MOST_SLICES; sent++) {
         const slice = figures.first();
         const said = slice === undefined ? standpoint : { ...standpoint, slice };

@@ -107,7 +107,7 @@ export class Core {
     this.deadlines = new Deadlines(options.clock);
     this.tunnels = new Tunnels(this.deadlines);
     this.mirror = new Mirror(this);
-    this.fence = new Fence(this);
+    this.fence = new Fence(this, options.live.fenced.subarray(2 * thread, 2 * thread + 2));
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
     this.swap(snapshot);
@@ -129,6 +129,7 @@ export class Core {
     this.networks = new TrustedNetworks(this.#settings.trust);
     this.revision = snapshot.revision;
     this.#table = table;
+    this.fence.install(table.fences);
     const onDryRun = (limit: string): void =>
       this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);

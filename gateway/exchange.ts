@@ -6,24 +6,19 @@
  */
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
-import type { Decision } from "../model/decide.ts";
 import type { RetryCause } from "../model/route.ts";
 import type { Endpoint } from "../model/table.ts";
 import { degrade } from "./degrade.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
-import { Candidates } from "./candidates.ts";
-import type { Core } from "./core.ts";
-import type { Identity } from "./identify.ts";
+import { ExchangeRecord } from "./exchange-record.ts";
 import type { RefusalType } from "./refusal.ts";
-import { Phased } from "./phased.ts";
 import type { Question } from "./question.ts";
 import { answer } from "./refuse.ts";
 import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
 import { disown, own, type ResponseOwner } from "./response-owner.ts";
 import { rescue } from "./rescue.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
-import type { RetryBudget } from "./retry-budget.ts";
 import { settle } from "./settle.ts";
 import { staleQuestion } from "./stale-entry.ts";
 import type { Recorder } from "./stale-recorder.ts";
@@ -33,59 +28,25 @@ import { Turn, type TurnHolder } from "./turn.ts";
 type Phase = "connect" | "headers" | "body" | "stream" | "queue" | "closing";
 
 export class Exchange
-  extends Phased<Phase>
+  extends ExchangeRecord<Phase>
   implements AttemptListener, BodyListener, TurnHolder, ResponseOwner
 {
-  readonly core: Core;
-  readonly decision: Decision;
-  readonly identity: Identity;
-  readonly question: Question;
-  readonly candidates: Candidates;
-  readonly budget: RetryBudget;
-  attempts = 0;
-  /** A retry was taken from the route's budget. */
-  retried = false;
-  /** Status that the client was given; 0 before. */
-  status = 0;
-  /** Why the gateway answered by itself; empty when a unit did. */
-  problem: RefusalType | "client-closed" | "" = "";
-  /** The route's fallback answered. */
-  fellBack = false;
-  /** Why the request left its home unit, for `tidegate_failovers_total`. */
-  failoverCause = "unhealthy";
-
   #attempt: Attempt | undefined;
   #lastFailure: AttemptFailure | RetryCause | undefined;
   #lastDetail = "";
   #turn: Turn | undefined;
   readonly #answer: AnswerStream;
   readonly #body: RequestBody | undefined;
-  #settled = false;
   #recorder: Recorder | undefined;
 
   constructor(question: Question) {
-    const { core, decision, identity, request, response } = question;
-    const { total } = decision.route.spec.timeout;
-    super(core.deadlines, "connect", total === 0 ? Number.POSITIVE_INFINITY : identity.startedAt + total);
-    this.question = question;
-    this.core = core;
-    this.decision = decision;
-    this.identity = identity;
-    this.candidates = new Candidates(core, decision, identity.head.priority);
-    this.budget = core.budget(decision.route);
-    this.#answer = new AnswerStream(request, response);
+    super(question, "connect");
+    this.#answer = new AnswerStream(question.request, question.response);
     this.#body = question.body;
   }
 
   get #timeout() {
     return this.decision.route.spec.timeout;
-  }
-
-  get isSettled(): boolean {
-    return this.#settled;
-  }
-  get replayable(): boolean {
-    return this.question.body?.replayable ?? true;
   }
 
   begin(): void {
@@ -229,7 +190,7 @@ export class Exchange
     disown(response);
     this.core.deadlines.remove(this);
     const { id } = attempt.endpoint.pool.unit;
-    this.core.tunnels.open(id, response, upstream, headers, upgradeHead!.take(), () => {
+    this.core.tunnels.open(id, this.decision, response, upstream, headers, upgradeHead!.take(), () => {
       attempt.finish("success");
       this.#settle();
     });
@@ -380,19 +341,33 @@ export class Exchange
   /** @internal The response's `close`: it was sent whole, or the client left. */
   onClientClose(): void {
     this.core.deadlines.remove(this);
-    if (this.#settled) return;
-    this.#turn?.leave();
-    this.#attempt?.abort("neutral");
-    this.#attempt = undefined;
+    if (this.isSettled) return;
+    this.#leave();
     this.#body?.abandon();
     this.problem = "client-closed";
     this.status = 499;
     this.#settle();
   }
 
+  /** A fence does not wait for it any longer: the unit is asked for nothing more, and keeps no connection of it. */
+  cutOff(): void {
+    const isSent = this.#attempt === undefined ? this.attempts > 0 : this.attempts > 1 || this.#attempt.sent;
+    this.#leave();
+    if (this.status !== 0) this.#abandonClient("fence-cut-off");
+    else if (isSent) this.#refuse("fence-cut-off", "the unit may have done what was asked");
+    else this.#refuse("fence", "the user's slot moves, and no unit was given it in time");
+  }
+
+  #leave(): void {
+    this.#turn?.leave();
+    this.#turn = undefined;
+    this.#attempt?.abort("neutral");
+    this.#attempt = undefined;
+  }
+
   #settle(): void {
-    if (this.#settled) return;
-    this.#settled = true;
+    if (this.isSettled) return;
+    this.isSettled = true;
     this.#recorder?.abandon();
     this.budget.end(this.retried);
     settle(this);

@@ -79,6 +79,12 @@ const HELP: Readonly<Record<string, Help>> = {
   tidegate_breaker_forced: { type: "gauge", text: "1 while an operator forces the breaker." },
   tidegate_snapshot_revision: { type: "gauge", text: "Revision that the slowest thread serves." },
   tidegate_upstream_inflight: { type: "gauge", text: "Requests under way, by unit." },
+  tidegate_fenced_total: { type: "counter", text: "Writes that a fence held, or ended, by outcome." },
+  tidegate_fence_held: { type: "gauge", text: "Writes held while their slots move." },
+  tidegate_fence_awaited: {
+    type: "gauge",
+    text: "Fenced writes under way, which the acknowledgement awaits.",
+  },
   tidegate_client_connections: { type: "gauge", text: "Client connections open." },
 };
 

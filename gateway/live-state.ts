@@ -32,6 +32,8 @@ export interface LiveState {
   readonly load: UnitLoad;
   /** Client connections open, over all threads (one number). */
   readonly connections: Int32Array;
+  /** Two numbers per thread: writes that it holds, and writes under way though they are fenced. */
+  readonly fenced: Int32Array;
   /**
    * One row per thread: its own part of `inflight`, `unitInflight`, `load.pending` and `load.waiting`, one after the
    * other, so that a dead thread's can be taken back.
@@ -49,7 +51,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     8 * MAX_ENDPOINTS +
     UnitLoad.bytes +
     BreakerBoard.bytes +
-    4 * (3 * MAX_ENDPOINTS + 3 * MAX_UNITS + 2 + threads + threads * PER_THREAD);
+    4 * (3 * MAX_ENDPOINTS + 3 * MAX_UNITS + 2 + threads + 2 * threads + threads * PER_THREAD);
   const memory = buffer ?? new SharedArrayBuffer(bytes);
   let at = 0;
   const ints = (length: number): Int32Array => {
@@ -71,6 +73,7 @@ export function liveState(threads: number, buffer?: SharedArrayBuffer): LiveStat
     inflight: ints(MAX_ENDPOINTS),
     unitInflight: ints(MAX_UNITS),
     drains: { count: ints(1), moved: ints(MAX_UNITS), closed: ints(MAX_UNITS) },
+    fenced: ints(2 * threads),
     // The first number is the total, the others each thread's part.
     connections: ints(1 + threads),
     perThread: Array.from({ length: threads }, () => ints(PER_THREAD)),
@@ -147,5 +150,6 @@ export function forgetThread(live: LiveState, thread: number): void {
     else Atomics.sub(live.load.waiting, i - OWN_WAITING, count);
   }
   live.breakers.forgetThread(thread);
+  live.fenced.fill(0, 2 * thread, 2 * thread + 2);
   Atomics.sub(live.connections, 0, Atomics.exchange(live.connections, 1 + thread, 0));
 }

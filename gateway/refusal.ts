@@ -34,6 +34,7 @@ const KINDS = {
   degraded: { status: 503, title: "The route is degraded by an operator", retryAfter: 10 },
   breaker: { status: 503, title: "The circuit to the unit is open", retryAfter: 1 },
   fence: { status: 503, title: "The user moves to another unit", retryAfter: 1 },
+  "fence-cut-off": { status: 504, title: "The user moved to another unit before this one answered" },
   shed: { status: 503, title: "The unit is busy, and more urgent requests go first", retryAfter: 1 },
   "too-many-connections": {
     status: 503,

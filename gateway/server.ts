@@ -8,9 +8,10 @@ import type { Duplex } from "node:stream";
 import httpProxy from "@fastify/http-proxy";
 import Fastify, { type FastifyInstance } from "fastify";
 import { decide } from "../model/decide.ts";
+import { isWrite } from "../model/fences.ts";
 import { admit } from "./admit.ts";
 import type { Core } from "./core.ts";
-import type { Held } from "./fence.ts";
+import type { Held } from "./held-write.ts";
 import { forward } from "./forward.ts";
 import { type Identity, identify } from "./identify.ts";
 import { answer } from "./refuse.ts";
@@ -46,15 +47,13 @@ function proceed(
 ): void {
   const { table } = core; // pinned: the request keeps the table it is decided on
   const decision = decide(table, core.live, identity);
-  if (table.fences !== undefined && !decision.refused) {
-    const held = {
-      request,
-      response,
-      upgradeHead,
-      identity,
-      proceed: (one: Held) => proceedSafely(core, one),
-    };
-    if (core.fence.holds(decision, held)) return;
+  if (core.fence.isUp && !decision.refused) {
+    const hold = core.fence.holdOf(decision, isWrite(identity.method, upgradeHead !== undefined));
+    if (hold > 0) {
+      const proceed = (one: Held): void => proceedSafely(core, one);
+      core.fence.hold({ request, response, upgradeHead, identity, decision, proceed }, hold);
+      return;
+    }
   }
   const admitted = admit(core, decision, identity, request, response);
   if (admitted === undefined) return;

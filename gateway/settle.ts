@@ -56,7 +56,7 @@ export function settle(exchange: Exchange): void {
 const LONGEST_PATH = 1_024;
 
 /**
- * A request was refused before it had a unit.
+ * A request was refused before it had a unit, or its client left.
  *
  * @param identity undefined where the request could not even be read in one way
  * @param fellBack the route's fallback answered
@@ -65,7 +65,7 @@ export function settleRefused(
   core: Core,
   request: IncomingMessage,
   status: number,
-  problem: RefusalType,
+  problem: RefusalType | "client-closed",
   identity: Identity | undefined,
   route: CompiledRoute | undefined,
   fellBack = false,

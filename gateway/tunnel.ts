@@ -3,6 +3,8 @@ import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import { type Deadlines, TICK, Waiting } from "./deadlines.ts";
+import type { Placed } from "../model/fences.ts";
+import { reset } from "./reset.ts";
 import { http1Head } from "./response-head.ts";
 
 /** A tunnel without a byte in either direction for this long is taken for dead. */
@@ -28,11 +30,12 @@ export class Tunnels {
   /**
    * Answers 101 to the client and joins its socket to the unit's.
    *
-   * @param unitId row of the unit · @param early what the client sent behind its request
+   * @param unitId row of the unit · @param placed whose it is · @param early what the client sent behind its request
    * @param onClosed called once, when both ends are closed
    */
   open(
     unitId: number,
+    placed: Placed,
     response: ServerResponse,
     unit: Duplex,
     headers: IncomingHttpHeaders,
@@ -43,7 +46,7 @@ export class Tunnels {
     response.detachSocket(client);
     // Either side may have said its last and still listen; undici made its socket for answers, which end both ways.
     unit.allowHalfOpen = true;
-    const tunnel: Tunnel = new Tunnel(this.#deadlines, unitId, client, unit, () => {
+    const tunnel: Tunnel = new Tunnel(this.#deadlines, unitId, placed, client, unit, () => {
       this.#open.delete(tunnel);
       onClosed();
     });
@@ -55,19 +58,35 @@ export class Tunnels {
   closeDrained(closed: Int32Array): void {
     for (const tunnel of [...this.#open]) if (closed[tunnel.unitId] === 1) tunnel.close();
   }
+
+  /** Closes those of users whose slots are fenced. @returns how many */
+  closeFenced(isFenced: (placed: Placed) => boolean): number {
+    const fenced = [...this.#open].filter(({ placed }) => isFenced(placed));
+    for (const tunnel of fenced) tunnel.cut();
+    return fenced.length;
+  }
 }
 
 class Tunnel extends Waiting {
   readonly unitId: number;
+  readonly placed: Placed;
   readonly #deadlines: Deadlines;
   readonly #client: Duplex;
   readonly #unit: Duplex;
   readonly #onClosed: () => void;
   #closed = false;
 
-  constructor(deadlines: Deadlines, unitId: number, client: Duplex, unit: Duplex, onClosed: () => void) {
+  constructor(
+    deadlines: Deadlines,
+    unitId: number,
+    placed: Placed,
+    client: Duplex,
+    unit: Duplex,
+    onClosed: () => void,
+  ) {
     super();
     this.unitId = unitId;
+    this.placed = placed;
     this.#deadlines = deadlines;
     this.#client = client;
     this.#unit = unit;
@@ -111,5 +130,11 @@ class Tunnel extends Waiting {
     this.#client.destroy();
     this.#unit.destroy();
     this.#onClosed();
+  }
+
+  /** Closes it so that the unit gets no more of what was sent. */
+  cut(): void {
+    if (!this.#closed) reset(this.#unit);
+    this.close();
   }
 }

@@ -69,6 +69,8 @@ export class GatewayView implements AdminView {
       configError: configError ?? null,
       ready: this.notReady === undefined,
       threads: this.alive,
+      // Why `servedRevision` is behind, if it is.
+      fence: { held: this.#fenced(0), awaited: this.#fenced(1) },
       units: table.units.map((unit) => {
         const row = snapshot.rows.units.get(unit.name)!;
         return {
@@ -193,7 +195,17 @@ export class GatewayView implements AdminView {
         fleetLimits.leasing === undefined ? [] : [["", fleetLimits.leasing ? 1 : 0]],
       ],
       ["tidegate_client_connections", [["", live.connections[0]!]]],
+      ["tidegate_fence_held", [["", this.#fenced(0)]]],
+      ["tidegate_fence_awaited", [["", this.#fenced(1)]]],
     ]);
+  }
+
+  /** Over all threads. */
+  #fenced(which: 0 | 1): number {
+    const { fenced } = this.#parts.live;
+    let sum = 0;
+    for (let at = which; at < fenced.length; at += 2) sum += fenced[at]!;
+    return sum;
   }
 
   #byUnit(value: (row: number) => number): [string, number][] {

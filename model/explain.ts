@@ -1,5 +1,7 @@
 /** Says in words what `decide` decided: the one text behind `tidegate explain` and the admin port's `/explain`. */
 import { DOWN, DRAINED, decide, EJECTED, type Health, isUsable, type RouteRequest } from "./decide.ts";
+import { holdOf, isWrite } from "./fences.ts";
+import { headerValue } from "./header-list.ts";
 import type { EndpointPool, Table } from "./table.ts";
 
 export interface Explanation {
@@ -21,6 +23,8 @@ export interface Explanation {
     endpoints: readonly { origin: string; version: string; health: string }[];
   }[];
   readonly panic: boolean;
+  /** Milliseconds that it waits at most, because its slot is fenced. */
+  readonly hold: number | undefined;
   /** One sentence per step of the decision. */
   readonly reasons: readonly string[];
 }
@@ -75,6 +79,7 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
       version: undefined,
       candidates: [],
       panic: false,
+      hold: undefined,
       reasons,
     };
   }
@@ -108,6 +113,15 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
   if (decision.panic) reasons.push("no candidate has a usable endpoint: panic, spread over all of them");
   const canary =
     decision.version === "canary" && target.canary !== undefined && isUsable(health, target.canary);
+  const upgrades = headerValue(request.headers, "upgrade")?.toLowerCase() === "websocket";
+  const isHeld = table.fences !== undefined && isWrite(request.method, upgrades);
+  const hold = isHeld ? holdOf(table.fences, decision) : 0;
+  if (hold > 0) {
+    const what = decision.pinned ? `key ${JSON.stringify(decision.key)}` : `slot ${decision.slot}`;
+    reasons.push(
+      `${what} is fenced: held until the fence is lifted and then decided again, 503 after ${hold} ms`,
+    );
+  }
   reasons.push(`sent to ${target.unit.name}, ${canary ? "canary" : "stable"}`);
   return {
     ...base,
@@ -123,6 +137,7 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
       endpoints: [...rows(health, c.stable), ...(c.canary === undefined ? [] : rows(health, c.canary))],
     })),
     panic: decision.panic,
+    hold: hold === 0 ? undefined : hold,
     reasons,
   };
 }

@@ -10,6 +10,9 @@ export interface Fences {
   readonly keys: ReadonlyMap<string, number>;
 }
 
+/** What a fence looks at. */
+export type Placed = Pick<Decision, "slot" | "key" | "pinned">;
+
 /** Undefined where nothing is fenced, so that a request without fences pays one comparison. */
 export function compileFences({ fences, slots }: Placement): Fences | undefined {
   if (fences === undefined || fences.length === 0) return undefined;
@@ -24,12 +27,13 @@ export function compileFences({ fences, slots }: Placement): Fences | undefined 
   return { slots: held, keys };
 }
 
-/** Milliseconds that it is held; 0 where it may go on. Only writes that have an owner are fenced: reads go on. */
-export function holdOf(
-  { slots, keys }: Fences,
-  { slot, key, pinned }: Pick<Decision, "slot" | "key" | "pinned">,
-  method: string,
-): number {
-  if (slot === -1 || isSafe(method)) return 0;
+/** Whether it may change what a user's unit keeps. Nobody knows what goes through a tunnel, so it is taken for a write. */
+export function isWrite(method: string, isUpgrade: boolean): boolean {
+  return isUpgrade || !isSafe(method);
+}
+
+/** Milliseconds that a write is held; 0 where it may go on. Only what is placed by its user has an owner. */
+export function holdOf({ slots, keys }: Fences, { slot, key, pinned }: Placed): number {
+  if (slot === -1) return 0;
   return pinned ? (keys.get(key!) ?? 0) : slots[slot]!;
 }
