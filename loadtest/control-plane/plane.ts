@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const CLI = join(import.meta.dirname, "../../cli/tidegate.mjs");
 const READY = 20_000;
@@ -33,7 +33,10 @@ export class Plane {
   async start(files: Readonly<Record<string, string>>): Promise<void> {
     const config = join(this.dir, "config");
     mkdirSync(config, { recursive: true });
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(config, name), text);
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(config, name)), { recursive: true });
+      writeFileSync(join(config, name), text);
+    }
     const args = ["control-plane", "--config", config, "--data", join(this.dir, "data"), "--dev"];
     const { child, message } = await this.#fork([...args, "--port", `${this.port}`]);
     this.#child = child;
@@ -47,12 +50,13 @@ export class Plane {
   }
 
   /** @returns its port for clients */
-  async gateway(name: string): Promise<number> {
+  async gateway(name: string, more: readonly string[] = []): Promise<number> {
     const state = join(this.dir, `state-${name}`);
     const key = join(this.dir, "data/snapshot-key.pem");
     const { message } = await this.#fork([
       ...["gateway", "--control-plane", this.origin, "--state", state, "--snapshot-key", key, "--name", name],
       ...["--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--access-log", "off"],
+      ...more,
     ]);
     return message.port;
   }
