@@ -2,8 +2,8 @@
  * Where the fleet's load goes under a configuration, by the very function that places each request. Pure.
  *
  * Figures know how much a route is asked, and of no single user: so users are taken to be spread evenly over the slots, and
- * a route that takes writes to be asked for as many writes as is said. Each home unit of a route is one class, decided once
- * for a read and once for a write.
+ * a route that takes writes to be asked for as many writes as is said. Routes that differ in nothing that decides are one
+ * class, decided once for each home unit, for a read and for a write.
  */
 import { DOWN, type Health, isSafe, place } from "./decide.ts";
 import { slotOf } from "./hash.ts";
@@ -44,22 +44,18 @@ export function project(table: Table, load: Load, { unhealthy, writes }: Conditi
   const shares = homeShares(table);
   const keys = keysOf(table, shares);
   const rps = table.units.map(() => new Float64Array(PRIORITIES.length));
-  let [failing, degraded] = [0, 0];
-  for (const route of table.routes) {
-    const asked = load.get(route.name) ?? 0;
-    if (asked === 0) continue;
-    if (route.spec.degraded === true) {
-      degraded += asked;
-      continue;
-    }
-    const priority = PRIORITIES.indexOf(route.spec.priority);
-    for (const [method, part] of methodsOf(route, writes)) {
-      for (const { home, share } of classesOf(route, shares)) {
-        const amount = asked * part * share;
-        const request = { method, headers: NO_HEADERS, client: keys[home] ?? "" };
-        const decision = place(table, health, route, request, keys[home], undefined);
-        if (decision.refused || decision.panic) failing += amount;
-        else rps[decision.candidates[decision.first]!.unit.index]![priority]! += amount;
+  const { classes, degraded } = classesOf(table, load, writes);
+  let failing = 0;
+  for (const { route, method, asked } of classes) {
+    for (const { home, share } of homesOf(route, shares)) {
+      const request = { method, headers: NO_HEADERS, client: keys[home] ?? "" };
+      const decision = place(table, health, route, request, keys[home], undefined);
+      const isServed = !decision.refused && !decision.panic;
+      const own = isServed ? rps[decision.candidates[decision.first]!.unit.index]! : undefined;
+      for (let priority = 0; priority < asked.length; priority++) {
+        const amount = asked[priority]! * share;
+        if (own === undefined) failing += amount;
+        else own[priority]! += amount;
       }
     }
   }
@@ -118,7 +114,45 @@ function keysOf({ slots, slotUnits, pins }: Table, shares: Float64Array): (strin
   return keys;
 }
 
-function* classesOf(
+/** Requests that `place` cannot tell apart but by their user. */
+interface RequestClass {
+  /** One of those they come by. */
+  readonly route: CompiledRoute;
+  readonly method: string;
+  /** Requests per second, by priority. */
+  readonly asked: Float64Array;
+}
+
+/** What ten thousand routes ask comes down to as many classes as there are ways in which they differ to `place`. */
+function classesOf(
+  { routes }: Table,
+  load: Load,
+  writes: number,
+): { classes: Iterable<RequestClass>; degraded: number } {
+  const classes = new Map<string, RequestClass>();
+  let degraded = 0;
+  for (const route of routes) {
+    const { spec, service, scope, failover } = route;
+    const asked = load.get(route.name) ?? 0;
+    if (asked === 0) continue;
+    if (spec.degraded === true) {
+      degraded += asked;
+      continue;
+    }
+    for (const [method, part] of methodsOf(route, writes)) {
+      const name = `${service.index} ${scope} ${failover} ${spec.missingKey} ${method}`;
+      let found = classes.get(name);
+      if (found === undefined) {
+        found = { route, method, asked: new Float64Array(PRIORITIES.length) };
+        classes.set(name, found);
+      }
+      found.asked[PRIORITIES.indexOf(spec.priority)]! += asked * part;
+    }
+  }
+  return { classes: classes.values(), degraded };
+}
+
+function* homesOf(
   { scope }: CompiledRoute,
   shares: Float64Array,
 ): Generator<{ home: number; share: number }> {
