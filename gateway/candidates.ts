@@ -2,7 +2,7 @@
  * Which endpoint an exchange tries next: units in the order that was decided, and in each unit what is usable now,
  * not yet tried, behind a closed circuit and not full.
  */
-import { type Decision, nextCandidate, poolFor } from "../model/decide.ts";
+import { type Decision, nextCandidate, poolFor, versionIn } from "../model/decide.ts";
 import { PRIORITIES, type Priority } from "../model/route.ts";
 import type { CompiledUnit, Endpoint, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
@@ -91,9 +91,10 @@ export class Candidates {
   #endpointIn(candidate: number, waited: boolean): Endpoint | undefined {
     this.full = false;
     this.overCapacity = false;
-    const { panic, version, candidates, route } = this.#decision;
+    const { panic, versionCause, versionKey, candidates, route } = this.#decision;
     const core = this.#core;
     const pools = candidates[candidate]!;
+    const version = versionIn(pools, versionCause, versionKey);
     const pool = panic
       ? version === "canary" && pools.canary !== undefined
         ? pools.canary
@@ -120,9 +121,15 @@ export class Candidates {
 
   /** A unit that has just come back with all of its endpoints takes its share slowly, if another can take the rest. */
   #givesWay(pool: EndpointPool, candidate: number): boolean {
-    const { candidates, version } = this.#decision;
-    if (candidate + 1 >= candidates.length || !this.#core.picker.isPoolCold(pool)) return false;
-    return nextCandidate(this.#core.live, candidates, version, candidate + 1) !== -1;
+    if (candidate + 1 >= this.#decision.candidates.length || !this.#core.picker.isPoolCold(pool))
+      return false;
+    return this.#isElsewhere(candidate);
+  }
+
+  /** Whether a later unit can serve it. */
+  #isElsewhere(candidate: number): boolean {
+    const { candidates, versionCause, versionKey } = this.#decision;
+    return nextCandidate(this.#core.live, candidates, versionCause, versionKey, candidate + 1) !== -1;
   }
 
   /** Whether any endpoint that may serve the request has not just failed several times in a row. */
@@ -150,12 +157,10 @@ export class Candidates {
    * that hangs costs a timeout more.
    */
   failed(endpoint: Endpoint, last: boolean, slow: boolean): void {
-    const { candidates, panic, version } = this.#decision;
+    const { candidates, panic } = this.#decision;
     this.#tried ??= [];
     this.#tried.push(endpoint);
-    const elsewhere =
-      candidates.length > 1 &&
-      (panic || nextCandidate(this.#core.live, candidates, version, this.#at + 1) !== -1);
+    const elsewhere = candidates.length > 1 && (panic || this.#isElsewhere(this.#at));
     const here = this.#core.picker.pick(endpoint.pool, this.#tried, panic);
     const leave = last || (slow && here !== undefined && this.#core.live.failures[here.id] !== 0);
     if (here !== undefined && !(leave && elsewhere)) return;

@@ -55,8 +55,11 @@ export interface Decision {
   /** Index of the unit that owns the request. */
   readonly home: number;
   readonly pinned: boolean;
+  /** In the first unit; in another, `versionIn` says. */
   readonly version: Version;
   readonly versionCause: VersionCause;
+  /** What shares are counted by; undefined where nobody sees a canary. */
+  readonly versionKey: string | undefined;
   /** Units that may serve it, in failover order. Never empty. */
   readonly candidates: readonly UnitPools[];
   /** Place in `candidates` of the first unit with an endpoint that may be used; 0 in panic. */
@@ -122,16 +125,18 @@ export function place(
     home = -1;
   }
 
-  const versionCause = service.hasCanary ? chooseVersion(route, request, key) : "stable";
-  const version = versionCause === "stable" ? "stable" : "canary";
+  const tester = service.hasCanary ? testerBy(route, request, key) : undefined;
+  const versionKey = service.hasCanary ? (key ?? request.client) : undefined;
   let candidates = candidatesOf(table, route, request.method, home);
   if (candidates.length === 0) return { refused: true, cause: "no-pool", route };
   const { drains } = health;
   if (drains !== undefined && drains.count[0] !== 0 && candidates.length > 1) {
     candidates = drainedLast(drains, candidates, key ?? request.client);
   }
-  const found = nextCandidate(health, candidates, version, 0);
+  const found = nextCandidate(health, candidates, tester ?? "stable", versionKey, 0);
   const first = found === -1 ? 0 : found;
+  const version =
+    versionKey === undefined ? "stable" : versionIn(candidates[first]!, tester ?? "stable", versionKey);
   return {
     refused: false,
     route,
@@ -141,7 +146,8 @@ export function place(
     home: home === -1 ? candidates[0]!.unit.index : home,
     pinned,
     version,
-    versionCause,
+    versionCause: tester ?? (version === "canary" ? "canary-share" : "stable"),
+    versionKey,
     candidates,
     first,
     panic: found === -1,
@@ -176,14 +182,28 @@ export function isSafe(method: string): boolean {
 export function nextCandidate(
   health: Health,
   candidates: readonly UnitPools[],
-  version: Version,
+  cause: VersionCause,
+  versionKey: string | undefined,
   from: number,
 ): number {
   for (let i = from; i < candidates.length; i++) {
     const unit = candidates[i]!;
-    if (health.endpoints[unit.firstStable] === 0 || poolFor(health, unit, version) !== undefined) return i;
+    if (health.endpoints[unit.firstStable] === 0) return i;
+    if (poolFor(health, unit, versionIn(unit, cause, versionKey)) !== undefined) return i;
   }
   return -1;
+}
+
+/**
+ * What serves a request in a unit: a user who fails over sees what the other unit shows them.
+ *
+ * @param cause a tester's; for everybody else the unit's share decides
+ */
+export function versionIn(unit: UnitPools, cause: VersionCause, versionKey: string | undefined): Version {
+  if (versionKey === undefined || unit.canary === undefined) return "stable";
+  if (cause === "canary-header" || cause === "canary-pin") return unit.isOpen ? "canary" : "stable";
+  const { canaryShare, canarySeed } = unit;
+  return canaryShare > 0 && canaryPoint(versionKey, canarySeed) < canaryShare ? "canary" : "stable";
 }
 
 /**
@@ -215,11 +235,12 @@ function findKey(
   return undefined;
 }
 
-function chooseVersion(
+/** Who sees the canary whatever its share. */
+function testerBy(
   route: CompiledRoute,
-  request: Pick<RouteRequest, "headers" | "client">,
+  request: Pick<RouteRequest, "headers">,
   key: string | undefined,
-): VersionCause {
+): VersionCause | undefined {
   const { canary } = route.service.spec;
   if (
     canary.header !== undefined &&
@@ -227,10 +248,7 @@ function chooseVersion(
   ) {
     return "canary-header";
   }
-  if (key !== undefined && route.service.canaryPins.has(key)) return "canary-pin";
-  return canary.share > 0 && canaryPoint(key ?? request.client, route.service.canarySeed) < canary.share
-    ? "canary-share"
-    : "stable";
+  return key !== undefined && route.service.canaryPins.has(key) ? "canary-pin" : undefined;
 }
 
 /** Units that may serve the request, home first. The arrays are shared and must not be changed. */

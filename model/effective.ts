@@ -55,6 +55,8 @@ function lay(config: Config, { change, since }: Overlay): Config {
         }
         return { ...service, canary: { ...service.canary, share: change.share } };
       });
+    case "canary":
+      return withService(config, change.service, (service) => withCanary(service, change));
     case "pin": {
       named(fleet.units, "unit", change.unit);
       const { placement } = fleet;
@@ -153,6 +155,19 @@ function isSamePlacement(a: Placement, b: Placement): boolean {
 function withService(config: Config, name: string, change: (service: Service) => Service): Config {
   const services = replaced(config.fleet.services, "service", name, change);
   return { ...config, fleet: { ...config.fleet, services } };
+}
+
+function withCanary(
+  service: Service,
+  { unit, share, salt, testers }: Extract<OverlayChange, { kind: "canary" }>,
+): Service {
+  if ((service.pools[unit]?.canary ?? []).length === 0) {
+    throw new Misfit(`service ${service.name} has no canary endpoints in unit ${unit}`);
+  }
+  const { canary } = service;
+  const units = { ...canary.units, [unit]: { share, salt } };
+  const pins = [...new Set([...canary.pins, ...testers.pins])];
+  return { ...service, canary: { ...canary, header: testers.header ?? canary.header, pins, units } };
 }
 
 function withoutEndpoint(

@@ -120,6 +120,11 @@ export interface CanaryPolicy {
   readonly header: { readonly name: string; readonly value: string } | undefined;
   /** Keys that always see the canary. */
   readonly pins: readonly string[];
+  /**
+   * Units that a rollout has come to, each with a share and a salt of its own; in all others nobody sees the canary. Set
+   * by overlays, never by a file.
+   */
+  readonly units?: Readonly<Record<string, { readonly share: number; readonly salt: string }>>;
 }
 
 export interface Pool {

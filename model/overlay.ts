@@ -20,6 +20,15 @@ export type OverlayChange =
     }
   /** Share of the users who see a service's canary, 0 to 1. */
   | { readonly kind: "weight"; readonly service: string; readonly share: number }
+  /** A unit's share of a service's canary, as a rollout has come to it. Only the runbook engine lays it. */
+  | {
+      readonly kind: "canary";
+      readonly service: string;
+      readonly unit: string;
+      readonly share: number;
+      readonly salt: string;
+      readonly testers: Testers;
+    }
   /** A key is placed by hand. */
   | { readonly kind: "pin"; readonly key: string; readonly unit: string }
   /** Another rate (tokens per second), bucket or mode for a limit; what is not given stays. */
@@ -63,6 +72,12 @@ export type OverlayChange =
       readonly unit: string;
     };
 
+/** Who sees a canary whatever its share, as soon as a rollout has come to their unit. */
+export interface Testers {
+  readonly header: { readonly name: string; readonly value: string } | undefined;
+  readonly pins: readonly string[];
+}
+
 export type OverlayKind = OverlayChange["kind"];
 
 /** Of which there can be many fields, told apart by number. */
@@ -89,6 +104,8 @@ export function fieldsOf(change: OverlayChange): readonly string[] {
       return [`services.${change.service}.${change.unit}.${change.endpoint}.drain`];
     case "weight":
       return [`services.${change.service}.canary.share`];
+    case "canary":
+      return [`services.${change.service}.canary.units.${change.unit}`];
     case "pin":
       return [`placement.pins.${change.key}`];
     case "limit":
@@ -140,6 +157,8 @@ export function describeChange(change: OverlayChange): string {
       return `drain ${change.endpoint} of ${change.service} in ${change.unit}`;
     case "weight":
       return `${percent(change.share)} of ${change.service} to its canary`;
+    case "canary":
+      return `${percent(change.share)} of ${change.service} in ${change.unit} to its canary`;
     case "pin":
       return `key ${change.key} to ${change.unit}`;
     case "limit": {

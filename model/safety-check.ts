@@ -188,13 +188,12 @@ function checkVersions(situation: Situation): Found {
   for (const service of after.fleet.services) {
     const old = before?.fleet.services.find(({ name }) => name === service.name);
     if (old === undefined) continue;
-    const widens = isWider(old.canary, service.canary);
     for (const [unit, pool] of Object.entries(service.pools)) {
       const had = old.pools[unit];
       if (had === undefined || drained.has(unit) || pool.canary.length + had.canary.length === 0) continue;
       if (isUsable(service, unit, situation)) continue;
       const takes = isUsable(old, unit, situation);
-      if (!takes && !widens) continue;
+      if (!takes && !isWider(old.canary, service.canary, unit)) continue;
       const [stable, canary] = (["stable", "canary"] as const).map((v) =>
         stateOf(service, unit, v, situation),
       );
@@ -215,11 +214,15 @@ function checkVersions(situation: Situation): Found {
   return undefined;
 }
 
-/** Whether users could see the canary who did not before. */
-function isWider(old: CanaryPolicy, { share, header, pins, salt }: CanaryPolicy): boolean {
+/** Whether users of a unit could see the canary who did not before. */
+function isWider(old: CanaryPolicy, next: CanaryPolicy, unit: string): boolean {
+  const { header, pins } = next;
+  const [was, is] = [old, next].map(({ share, salt, units }) =>
+    units === undefined ? { share, salt } : (units[unit] ?? { share: 0, salt }),
+  ) as [{ share: number; salt: string }, { share: number; salt: string }];
   return (
-    share > old.share ||
-    (share > 0 && salt !== old.salt) ||
+    is.share > was.share ||
+    (is.share > 0 && is.salt !== was.salt) ||
     pins.some((key) => !old.pins.includes(key)) ||
     (header !== undefined && (header.name !== old.header?.name || header.value !== old.header.value))
   );

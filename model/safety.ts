@@ -6,6 +6,7 @@ const OVERLAYS: Readonly<Record<OverlayKind, true>> = {
   drain: true,
   "drain-endpoint": true,
   weight: true,
+  canary: true,
   pin: true,
   limit: true,
   degrade: true,

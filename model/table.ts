@@ -4,7 +4,7 @@
  */
 import { compileFences, type Fences } from "./fences.ts";
 import type { Config } from "./config.ts";
-import type { Fleet, KeySource, Service, Unit, Version } from "./fleet.ts";
+import type { CanaryPolicy, Fleet, KeySource, Service, Unit, Version } from "./fleet.ts";
 import { hashKey } from "./hash.ts";
 import type { Route } from "./route.ts";
 import { buildRouter, type Router } from "./router.ts";
@@ -32,6 +32,11 @@ export interface UnitPools {
   readonly canary: EndpointPool | undefined;
   /** Id of the first stable endpoint: where it is usable, the unit is, and nothing further need be looked at. */
   readonly firstStable: number;
+  /** Share of the keys that see the canary here, 0 to 1. */
+  readonly canaryShare: number;
+  readonly canarySeed: number;
+  /** Whether testers see the canary here, whatever its share. */
+  readonly isOpen: boolean;
 }
 
 export interface CompiledUnit {
@@ -54,7 +59,6 @@ export interface CompiledService {
   /** Whether anybody at all may see a canary. */
   readonly hasCanary: boolean;
   readonly canaryPins: ReadonlySet<string>;
-  readonly canarySeed: number;
   /** Candidates by home unit, filled on first use: nobody pays for pairs that never meet. */
   readonly chains: (readonly UnitPools[] | undefined)[];
   readonly singles: (readonly UnitPools[] | undefined)[];
@@ -132,9 +136,8 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
       spec,
       name: spec.name,
       pools,
-      hasCanary: spec.canary.share > 0 || spec.canary.header !== undefined || spec.canary.pins.length > 0,
+      hasCanary: hasCanary(spec.canary),
       canaryPins: new Set(spec.canary.pins),
-      canarySeed: hashKey(spec.canary.salt),
       chains: new Array(units.length).fill(undefined),
       singles: new Array(units.length).fill(undefined),
     };
@@ -156,6 +159,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
         stable,
         canary: origins.canary.length > 0 ? pool(unit, "canary", origins.canary) : undefined,
         firstStable: stable.endpoints[0]?.id ?? -1,
+        ...canaryIn(spec.canary, unit.name),
       };
     }
     return service;
@@ -193,6 +197,25 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     center: units.findIndex((u) => u.spec.center),
     nearest: nearestUnits(fleet, options.region),
     endpointCount,
+  };
+}
+
+/** Whether anybody at all may see it. */
+function hasCanary({ share, header, pins, units }: CanaryPolicy): boolean {
+  if (header !== undefined || pins.length > 0) return true;
+  return units === undefined ? share > 0 : Object.values(units).some((unit) => unit.share > 0);
+}
+
+function canaryIn(
+  { share, salt, units }: CanaryPolicy,
+  unit: string,
+): Pick<UnitPools, "canaryShare" | "canarySeed" | "isOpen"> {
+  if (units === undefined) return { canaryShare: share, canarySeed: hashKey(salt), isOpen: true };
+  const own = units[unit];
+  return {
+    canaryShare: own?.share ?? 0,
+    canarySeed: hashKey(own?.salt ?? salt),
+    isOpen: own !== undefined,
   };
 }
 

@@ -168,9 +168,57 @@ test("version: header, pinned key, then share; stable where the unit has no cana
   assert.equal(causes(["x-user-id", "tester"]), "canary-pin");
   assert.equal(causes(["x-user-id", "tester", "x-canary", "1"]), "canary-header");
   assert.equal(causes(["x-user-id", "tester", "x-canary", "2"]), "canary-pin");
-  let share = 0;
-  for (let i = 0; i < 10_000; i++) if (causes(["x-user-id", `u${i}`]) === "canary-share") share++;
-  assert.ok(Math.abs(share / 10_000 - 0.2) < 0.015, `${share}`);
+  const [seen, all] = sharesOf(table);
+  assert.ok(Math.abs(seen.sh! / all.sh! - 0.2) < 0.02, `${seen.sh} of ${all.sh}`);
+  assert.deepEqual([seen.hz, seen.sz], [0, 0], "they have no canary");
+});
+
+/** Unit → keys that see the canary there, and all keys. */
+function sharesOf(table: Table): [Record<string, number>, Record<string, number>] {
+  const seen: Record<string, number> = { hz: 0, sh: 0, sz: 0 };
+  const all = { ...seen };
+  for (let i = 0; i < 10_000; i++) {
+    const { versionCause, home } = decided(table, request("GET", "/cart/1", ["x-user-id", `u${i}`]));
+    const unit = table.units[home]!.name;
+    all[unit] = all[unit]! + 1;
+    if (versionCause === "canary-share") seen[unit] = seen[unit]! + 1;
+  }
+  return [seen, all];
+}
+
+test("version: units that a rollout has come to have shares of their own, and no other shows its canary", () => {
+  const pools = Object.fromEntries(
+    ["hz", "sh", "sz"].map((u) => [u, { stable: [`http://${u}-1`], canary: [`http://${u}-2`] }]),
+  );
+  const units = { sh: { share: 0.5, salt: "r1" }, sz: { share: 0, salt: "r1" } };
+  const canary = {
+    share: 1,
+    salt: "",
+    header: { name: "x-canary", value: "1" },
+    pins: [],
+    units,
+  };
+  const table = compileTable(
+    config(
+      [route("cart", "/cart/*", { scope: "sharded", failover: "reads" })],
+      [service("hall", { pools, canary })],
+    ),
+  );
+  const [seen, all] = sharesOf(table);
+  assert.ok(Math.abs(seen.sh! / all.sh! - 0.5) < 0.03, `${seen.sh} of ${all.sh}`);
+  assert.deepEqual([seen.hz, seen.sz], [0, 0]);
+  const cause = (unit: string) =>
+    decided(table, request("GET", "/cart/1", ["x-user-id", keyIn(unit), "x-canary", "1"])).version;
+  assert.deepEqual([cause("sh"), cause("sz"), cause("hz")], ["canary", "canary", "stable"], "testers");
+  // Who fails over sees what the other unit shows them.
+  for (let i = 0; i < 1_000; i++) {
+    const asked = request("GET", "/cart/1", ["x-user-id", `u${i}`]);
+    const before = decided(table, asked);
+    if (table.units[before.home]!.name !== "sh") continue;
+    const after = decided(table, asked, { "http://sh-1": DOWN, "http://sh-2": DOWN });
+    assert.equal(after.candidates[after.first]!.unit.name, "hz");
+    assert.equal(after.version, "stable");
+  }
 });
 
 test("explain tells each step, of the same decision", () => {
