@@ -22,6 +22,8 @@ export interface AccessRecord {
   readonly trace: string;
   /** The problem type where the gateway answered by itself, `client-closed` where the client left; else empty. */
   readonly problem: string;
+  /** The run, of stress traffic alone. */
+  readonly stress?: string;
 }
 
 const MOST_WAITING = 10_000;

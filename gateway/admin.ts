@@ -154,5 +154,6 @@ function explainRequest(query: Record<string, string | string[]>) {
     query: mark === -1 ? "" : url.slice(mark + 1),
     headers,
     client: one("client") ?? "127.0.0.1",
+    stress: one("stress"),
   };
 }

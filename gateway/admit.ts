@@ -1,6 +1,7 @@
 /** The third step: whether what was decided may go on. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision, Refusal, RefusalCause } from "../model/decide.ts";
+import type { StressMark } from "../model/stress-mark.ts";
 import type { Core } from "./core.ts";
 import { degrade } from "./degrade.ts";
 import type { Identity } from "./identify.ts";
@@ -14,6 +15,8 @@ const TYPES: Readonly<Record<RefusalCause, RefusalType>> = {
   "no-key": "no-partition-key",
   "contradictory-key": "contradictory-partition-key",
   "no-pool": "no-pool",
+  "no-such-unit": "stress-mark",
+  "unit-down": "no-healthy-unit",
 };
 
 /** @returns undefined when the request was refused, and answered. */
@@ -27,7 +30,7 @@ export function admit(
   if (decision.refused) {
     const { route, cause } = decision;
     const type = TYPES[cause];
-    const instead = degrade(core, route, type, undefined);
+    const instead = identity.mark === undefined ? degrade(core, route, type, undefined) : undefined;
     const status = answer(core, request, response, type, detailOf(decision, identity), instead);
     settleRefused(core, request, status, type, identity, route, instead !== undefined);
     return undefined;
@@ -39,6 +42,8 @@ export function admit(
     settleRefused(core, request, status, "body-too-large", identity, decision.route);
     return undefined;
   }
+  if (identity.mark !== undefined)
+    return admitStress(core, decision, identity, identity.mark, request, response);
   const limited = core.limiter.take(decision, identity);
   if (limited !== undefined) {
     refuseLimited(core, limited, decision, identity, request, response);
@@ -52,6 +57,28 @@ export function admit(
     return undefined;
   }
   return decision;
+}
+
+/** Users' limits are not spent on stress traffic, and a fallback would hide from it what the unit does. */
+function admitStress(
+  core: Core,
+  decision: Decision,
+  identity: Identity,
+  mark: StressMark,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Decision | undefined {
+  const { route } = decision;
+  const wait = route.spec.degraded === true ? 0 : core.stress.take(mark);
+  if (route.spec.degraded !== true && wait === 0) return decision;
+  const type = wait === 0 ? "degraded" : "limit";
+  const particulars =
+    wait === 0 ? undefined : { retryAfter: Math.max(1, Math.ceil(wait / 1000)), fields: [], members: {} };
+  const detail = wait === 0 ? `route ${route.name}` : `stress traffic of unit ${mark.unit} has its own limit`;
+  const status = answer(core, request, response, type, detail, undefined, particulars);
+  if (wait > 0) core.stress.metrics.count("tidegate_limited_total", `unit="${mark.unit}"`);
+  settleRefused(core, request, status, type, identity, route);
+  return undefined;
 }
 
 function refuseLimited(
@@ -82,6 +109,10 @@ function detailOf(refusal: Refusal, identity: Identity): string {
       const where = refusal.route?.key.map((k) => `${k.from} ${k.name}`).join(", ");
       return `route ${refusal.route?.name} takes the user from ${where}`;
     }
+    case "no-such-unit":
+      return `there is no unit ${identity.stress}`;
+    case "unit-down":
+      return `stress traffic of unit ${identity.stress} goes nowhere else, and it is down`;
     case "no-pool":
       return `service ${refusal.route?.service.name} has no pool there`;
   }

@@ -94,7 +94,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (
       decision.route.spec.mirror !== undefined &&
       (body === null || Buffer.isBuffer(body)) &&
-      upgradeHead === undefined
+      upgradeHead === undefined &&
+      identity.stress === undefined
     )
       this.#core.mirror.send(question, unit, body);
   }
@@ -117,7 +118,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
       // Late on the way out, and late to hear of the answer.
       const took = Math.max(0, now - this.#workingSince - 2 * core.lag.milliseconds);
       const { load } = core.live;
-      load.answered(row, took, this.#baseline.sample(took, now, this.#among, load.calm[row] === 1));
+      const baseline = this.#baseline.sample(took, now, this.#among, load.calm[row] === 1);
+      load.answered(row, took, baseline, this.#baseline.isStress);
     }
     this.#workingSince = -1;
     core.queues.wake(row);

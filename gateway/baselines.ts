@@ -15,12 +15,18 @@ const FOLLOWS = 30_000;
 const FEW = 4;
 
 export class Baseline {
+  /** Of stress traffic. */
+  readonly isStress: boolean;
   #mean = 0;
   #samples = 0;
   /** Of those among the first samples that began with few others. */
   #early = 0;
   #earlySamples = 0;
   #at = 0;
+
+  constructor(isStress = false) {
+    this.isStress = isStress;
+  }
 
   /**
    * @param latency milliseconds of one answer · @param now milliseconds
@@ -49,8 +55,14 @@ export class Baseline {
 
 /** A thread's baselines, by route and unit. They outlive table swaps, by name. */
 export class Baselines {
+  readonly #isStress: boolean;
   readonly #all = new Map<string, Baseline>();
   #byRoute = new Map<CompiledRoute, (Baseline | undefined)[]>();
+
+  /** @param isStress what users' answers take is not learnt from stress traffic, nor the other way round */
+  constructor(isStress: boolean) {
+    this.#isStress = isStress;
+  }
 
   of(route: CompiledRoute, unit: CompiledUnit): Baseline {
     let units = this.#byRoute.get(route);
@@ -61,7 +73,7 @@ export class Baselines {
     const known = units[unit.index];
     if (known !== undefined) return known;
     const key = `${route.name} ${unit.name}`;
-    const baseline = this.#all.get(key) ?? new Baseline();
+    const baseline = this.#all.get(key) ?? new Baseline(this.#isStress);
     this.#all.set(key, baseline);
     units[unit.index] = baseline;
     return baseline;

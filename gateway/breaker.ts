@@ -72,6 +72,11 @@ export class UnitBreaker {
     return !this.#breaker.opened && (!this.#breaker.halfOpen || board.isTrialFree(this.#row));
   }
 
+  /** Whether an attempt of stress traffic would: it proves nothing of a unit, so a trial is not for it. */
+  get allowsStress(): boolean {
+    return this.allows && this.state === 0;
+  }
+
   /** Opens or closes as another thread did. */
   #keepStep(): void {
     const { board } = this.#context;

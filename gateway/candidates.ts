@@ -6,6 +6,7 @@ import { type Decision, nextCandidate, poolFor, versionIn } from "../model/decid
 import { PRIORITIES, type Priority } from "../model/route.ts";
 import type { CompiledUnit, Endpoint, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
+import { forStress, STRESS } from "./room.ts";
 import type { Urgency } from "./waiting-line.ts";
 
 /** So many failures in a row are no accident. */
@@ -28,11 +29,13 @@ export class Candidates {
   #at: number;
 
   readonly urgency: Urgency;
+  readonly isStress: boolean;
 
-  /** @param priority what a trusted peer said; undefined: the route's */
-  constructor(core: Core, decision: Decision, priority: Priority | undefined) {
+  /** @param priority what a trusted peer said; undefined: the route's · @param isStress behind all priorities */
+  constructor(core: Core, decision: Decision, priority: Priority | undefined, isStress: boolean) {
     this.#core = core;
     this.urgency = PRIORITIES.indexOf(priority ?? decision.route.spec.priority) as Urgency;
+    this.isStress = isStress;
     this.#decision = decision;
     // In panic nobody knows better than chance.
     this.#at = decision.panic ? Math.floor(core.random.next() * decision.candidates.length) : decision.first;
@@ -101,7 +104,8 @@ export class Candidates {
         : pools.stable
       : poolFor(core.live, pools, version);
     if (pool === undefined) return undefined;
-    if (core.breakers.of(route, pool.unit)?.allows === false) {
+    const breaker = core.breakers.of(route, pool.unit);
+    if (breaker !== undefined && !(this.isStress ? breaker.allowsStress : breaker.allows)) {
       this.breakerOpen = true;
       return undefined;
     }
@@ -112,10 +116,13 @@ export class Candidates {
     this.pool = pool;
     const { unit } = pool;
     const row = core.unitRow(unit);
-    this.full =
-      core.live.inflight[endpoint.id]! >= pool.service.spec.inflight ||
-      core.room.isFull(unit, row, this.urgency, waited);
-    if (!this.full) this.overCapacity = this.full = !core.room.takeCapacity(unit, row, this.urgency);
+    const places = pool.service.spec.inflight;
+    const underWay = core.live.inflight[endpoint.id]!;
+    this.full = this.isStress
+      ? underWay >= forStress(places) || core.room.isFullForStress(unit, row)
+      : underWay >= places || core.room.isFull(unit, row, this.urgency, waited);
+    const rank = this.isStress ? STRESS : this.urgency;
+    if (!this.full) this.overCapacity = this.full = !core.room.takeCapacity(unit, row, rank);
     return this.full ? undefined : endpoint;
   }
 

@@ -10,11 +10,12 @@ import type { Logger } from "pino";
 import type { Dispatcher } from "undici";
 import type { Clock, Random } from "../model/clock.ts";
 import { OTHER } from "../model/report.ts";
-import { isNewer, type Manifest, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
+import { type Manifest, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
 import { type ConnectionFiles, ControlPlaneConnection } from "./control-plane-connection.ts";
 import { type Verified, verified } from "./publication.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
 import type { Source, Sourced, SourceHooks } from "./source.ts";
+import { refusalOf } from "./succession.ts";
 
 export interface ControlPlaneSourceOptions {
   /** Tried in turn. */
@@ -68,6 +69,8 @@ export class ControlPlaneSource implements Source {
   #hooks: SourceHooks | undefined;
   /** What is served, or will be as soon as the threads have it. */
   #current: Verified | undefined;
+  /** It is on the disk. */
+  #isKept = true;
   /** What was handed over last. */
   #handed: Handed | undefined;
   /** What may be said to be served: a fence that is on its way does not hold yet. */
@@ -203,36 +206,15 @@ export class ControlPlaneSource implements Source {
       return;
     }
     const current = this.#current;
-    if (current !== undefined) {
-      const { epoch, revision } = current.manifest;
-      if (next.text === current.text) {
-        // What it has already: the control plane should know, once it is served.
-        if (this.#handed?.newest === current && this.#handed.isServed) this.#acknowledge(this.#handed);
-        return;
-      }
-      if (!isNewer(next.manifest, current.manifest)) {
-        // A control plane that has not heard of the newest leader yet, and says what is served already.
-        if (sameSections(next, current)) return;
-        const because = `it is older than revision ${revision} of epoch ${epoch}, which is served`;
-        this.#refuse(next, [because]);
-        return;
-      }
-      if (next.manifest.fleet !== current.manifest.fleet) {
-        this.#refuse(next, [
-          `it is of the fleet ${next.manifest.fleet}, and this gateway is of ${current.manifest.fleet}`,
-        ]);
-        return;
-      }
-    } else {
-      const reached = this.#reached();
-      if (isNewer({ ...next.manifest, ...reached }, next.manifest)) {
-        this.#refuse(next, [
-          `it is older than revision ${reached.revision} of epoch ${reached.epoch}, which was served here`,
-        ]);
-        return;
-      }
+    if (current !== undefined && next.text === current.text) {
+      // What it has already: the control plane should know, once it is served.
+      if (this.#handed?.newest === current && this.#handed.isServed) this.#acknowledge(this.#handed);
+      return;
     }
-    this.#take(next, now);
+    const because = refusalOf(next.manifest, current?.manifest, this.#reached());
+    if (because === undefined) this.#take(next, now);
+    // Else a control plane that has not heard of the newest leader yet says what is served already.
+    else if (current === undefined || !sameSections(next, current)) this.#refuse(next, [because]);
   }
 
   #take(next: Verified, now: number): void {
@@ -246,19 +228,23 @@ export class ControlPlaneSource implements Source {
     }
     this.#current = next;
     this.#refusedWhat = "";
-    try {
-      this.#file.write(next);
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#options.log.error(
-        { reason },
-        "the snapshot serves, and cannot be kept on disk: a restart would not have it",
-      );
-    }
+    this.#isKept = this.#keep(next);
     if (handed === undefined) this.#onFirst?.(this.#hand(next, now));
     else if (isSame) {
       handed.newest = next;
       if (handed.isServed) this.#acknowledge(handed);
+    }
+  }
+
+  #keep(next: Verified): boolean {
+    try {
+      this.#file.write(next);
+      return true;
+    } catch (error) {
+      const reason = (error as Error).message;
+      const what = "the snapshot serves, and cannot be kept on disk: a restart would not have it";
+      this.#options.log.error({ reason }, what);
+      return false;
     }
   }
 
@@ -283,7 +269,9 @@ export class ControlPlaneSource implements Source {
     if (refused.length > 0) this.#refuse(current, refused);
   }
 
-  #acknowledge({ newest: { manifest } }: Handed): void {
+  #acknowledge({ newest: { manifest, config } }: Handed): void {
+    // A fence that a restart would forget does not hold.
+    if (!this.#isKept && config.fleet.placement.fences !== undefined) return;
     const { epoch, revision } = manifest;
     this.#served = { epoch, revision };
     void this.#say("acks", { epoch, revision, outcome: "applied", reasons: [] });

@@ -25,13 +25,14 @@ import { Limiter, type OnNewKey } from "./limiter.ts";
 import { Room } from "./room.ts";
 import { StaleCaches } from "./stale-caches.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
+import { Stress } from "./stress.ts";
 import { Tunnels } from "./tunnel.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
 
 export interface CoreOptions {
   readonly clock: Clock;
-  /** Milliseconds since 1970, for logs alone. */
+  /** Milliseconds since 1970, for logs and the expiry of stress marks. */
   readonly wallClock: () => number;
   readonly random: Random;
   readonly live: LiveState;
@@ -61,7 +62,8 @@ export class Core {
   readonly picker: Picker;
   readonly metrics = new ThreadMetrics();
   readonly breakers: Breakers;
-  readonly baselines = new Baselines();
+  readonly baselines = new Baselines(false);
+  readonly stress: Stress;
   readonly queues: UnitQueues;
   readonly room: Room;
   readonly lag: LoopLag;
@@ -104,6 +106,7 @@ export class Core {
     this.breakers = new Breakers({ board: live.breakers, clock, thread, threads });
     this.room = new Room(options.live, options.clock);
     this.stale = new StaleCaches(clock, threads);
+    this.stress = new Stress(clock, options.wallClock, threads);
     this.deadlines = new Deadlines(options.clock);
     this.tunnels = new Tunnels(this.deadlines);
     this.mirror = new Mirror(this);
@@ -135,6 +138,7 @@ export class Core {
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
     this.breakers.swap(snapshot.rows.breakers);
     this.baselines.swap(table.routes);
+    this.stress.install(table, this.#settings, snapshot.limits);
     this.stale.swap(table.routes);
     this.upstreams.keepOnly(endpointsOf(table));
     const names = new Set(table.routes.map((r) => r.name));

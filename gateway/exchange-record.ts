@@ -1,12 +1,19 @@
 /** What an exchange is begun with, and what is counted and logged of it at its end (settle.ts). */
 import type { Decision } from "../model/decide.ts";
+import type { CompiledUnit, Endpoint } from "../model/table.ts";
+import type { Baseline } from "./baselines.ts";
+import type { Trial } from "./breaker.ts";
 import { Candidates } from "./candidates.ts";
 import type { Core } from "./core.ts";
+import { type Degraded, degrade } from "./degrade.ts";
 import type { Identity } from "./identify.ts";
+import type { ThreadMetrics } from "./metrics.ts";
 import { Phased } from "./phased.ts";
 import type { Question } from "./question.ts";
 import type { RefusalType } from "./refusal.ts";
 import type { RetryBudget } from "./retry-budget.ts";
+import { staleQuestion } from "./stale-entry.ts";
+import type { Recorder } from "./stale-recorder.ts";
 
 export abstract class ExchangeRecord<Phase extends string> extends Phased<Phase> {
   readonly core: Core;
@@ -15,6 +22,10 @@ export abstract class ExchangeRecord<Phase extends string> extends Phased<Phase>
   readonly question: Question;
   readonly candidates: Candidates;
   readonly budget: RetryBudget;
+  /** It carries a stress mark: no user's request. */
+  readonly isStress: boolean;
+  /** Where it is counted. */
+  readonly metrics: ThreadMetrics;
   attempts = 0;
   /** A retry was taken from the route's budget. */
   retried = false;
@@ -37,8 +48,43 @@ export abstract class ExchangeRecord<Phase extends string> extends Phased<Phase>
     this.core = core;
     this.decision = decision;
     this.identity = identity;
-    this.candidates = new Candidates(core, decision, identity.head.priority);
-    this.budget = core.budget(decision.route);
+    const isStress = identity.mark !== undefined;
+    this.isStress = isStress;
+    this.metrics = isStress ? core.stress.metrics : core.metrics;
+    this.candidates = new Candidates(core, decision, identity.head.priority, isStress);
+    this.budget = isStress ? core.stress.budget : core.budget(decision.route);
+  }
+
+  /** Breakers hear of users' attempts alone, as health does. */
+  protected trialAt(unit: CompiledUnit): Trial | undefined {
+    return this.isStress ? undefined : this.core.breakers.of(this.decision.route, unit)?.begin();
+  }
+
+  protected baselineAt(unit: CompiledUnit): Baseline {
+    const { baselines, stress } = this.core;
+    return (this.isStress ? stress.baselines : baselines).of(this.decision.route, unit);
+  }
+
+  protected endpointServed(endpoint: Endpoint): void {
+    if (!this.isStress) this.core.endpointServed(endpoint);
+  }
+
+  protected endpointFailed(endpoint: Endpoint, answered: boolean): void {
+    if (!this.isStress) this.core.endpointFailed(endpoint, answered);
+  }
+
+  /** Keeps the answer for worse times; never one to stress traffic. */
+  protected recorder(): Recorder | undefined {
+    return this.isStress
+      ? undefined
+      : this.core.stale.of(this.decision.route)?.record(staleQuestion(this.question));
+  }
+
+  /** What stands in for a unit's answer. Who stresses a unit has to see that it fails. */
+  protected fallback(type: RefusalType): Degraded | undefined {
+    return this.isStress
+      ? undefined
+      : degrade(this.core, this.decision.route, type, staleQuestion(this.question));
   }
 
   get replayable(): boolean {

@@ -8,7 +8,6 @@ import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { RetryCause } from "../model/route.ts";
 import type { Endpoint } from "../model/table.ts";
-import { degrade } from "./degrade.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
 import { ExchangeRecord } from "./exchange-record.ts";
@@ -18,9 +17,9 @@ import { answer } from "./refuse.ts";
 import type { BodyFailure, BodyListener, RequestBody } from "./request-body.ts";
 import { disown, own, type ResponseOwner } from "./response-owner.ts";
 import { rescue } from "./rescue.ts";
+import { retriedLabels } from "./retried.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
 import { settle } from "./settle.ts";
-import { staleQuestion } from "./stale-entry.ts";
 import type { Recorder } from "./stale-recorder.ts";
 import { Turn, type TurnHolder } from "./turn.ts";
 
@@ -52,7 +51,7 @@ export class Exchange
   begin(): void {
     this.core.deadlines.add(this);
     own(this.question.response, this);
-    this.#recorder = this.core.stale.of(this.decision.route)?.record(staleQuestion(this.question));
+    this.#recorder = this.recorder();
     this.budget.begin(this.identity.startedAt);
     // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
     if (this.#body === undefined || this.identity.head.expectContinue) {
@@ -98,7 +97,7 @@ export class Exchange
   }
 
   #try(endpoint: Endpoint): void {
-    const { core, decision, candidates } = this;
+    const { core, candidates } = this;
     const unit = candidates.unit!;
     this.attempts++;
     if (this.#body !== undefined && this.identity.head.expectContinue && this.attempts === 1) {
@@ -106,9 +105,8 @@ export class Exchange
       this.#body.start(this);
     }
     const body = this.#body === undefined ? null : this.#body.forAttempt();
-    const { route } = decision;
-    const trial = core.breakers.of(route, unit)?.begin();
-    const baseline = core.baselines.of(route, unit);
+    const trial = this.trialAt(unit);
+    const baseline = this.baselineAt(unit);
     const attempt = new Attempt(core, endpoint, core.unitRow(unit), trial, baseline, this);
     this.#attempt = attempt;
     if (this.#body === undefined || this.#body.ended) attempt.beginWork();
@@ -129,9 +127,9 @@ export class Exchange
 
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void {
     const { core } = this;
-    if (status >= 500) core.endpointFailed(attempt.endpoint, true);
+    if (status >= 500) this.endpointFailed(attempt.endpoint, true);
     else {
-      core.endpointServed(attempt.endpoint);
+      this.endpointServed(attempt.endpoint);
       attempt.answered();
     }
     const cause = retryCauseOf(this.decision, status);
@@ -182,7 +180,7 @@ export class Exchange
       this.#malformed(attempt, "the unit switched to another protocol");
       return;
     }
-    this.core.endpointServed(attempt.endpoint);
+    this.endpointServed(attempt.endpoint);
     attempt.upgraded();
     this.status = 101;
     const { response, upgradeHead } = this.question;
@@ -200,13 +198,13 @@ export class Exchange
   #malformed(attempt: Attempt, detail: string): void {
     attempt.abort("failure");
     this.#attempt = undefined;
-    this.core.endpointFailed(attempt.endpoint, true);
+    this.endpointFailed(attempt.endpoint, true);
     this.#refuse("upstream-malformed", detail);
   }
 
   onFailure(attempt: Attempt, failure: AttemptFailure, detail: string): void {
     this.#attempt = undefined;
-    if (failure !== "invalid") this.core.endpointFailed(attempt.endpoint, failure === "malformed");
+    if (failure !== "invalid") this.endpointFailed(attempt.endpoint, failure === "malformed");
     this.#lastDetail = detail;
     const cause = failure === "malformed" ? "reset" : failure;
     // The answer had begun: the client must see that it broke off, never a clean end.
@@ -230,7 +228,9 @@ export class Exchange
     this.#attempt = undefined;
     this.#lastFailure = failure;
     this.failoverCause = failure;
-    this.core.metrics.attempt(attempt.endpoint.pool.unit.name, failure);
+    const { unit, version } = attempt.endpoint.pool;
+    this.metrics.attempt(unit.name, failure);
+    this.metrics.count("tidegate_retried_total", retriedLabels(this.decision.route.name, unit.name, version));
     const last = this.attempts >= this.decision.route.spec.retry.attempts;
     this.candidates.failed(attempt.endpoint, last, failure === "timeout");
     this.#advance();
@@ -246,7 +246,7 @@ export class Exchange
     this.problem = type;
     this.#body?.abandon();
     const { request, response } = this.question;
-    const degraded = degrade(this.core, this.decision.route, type, staleQuestion(this.question));
+    const degraded = this.fallback(type);
     this.fellBack = degraded !== undefined;
     this.status = answer(this.core, request, response, type, detail, degraded);
     this.#closing();
@@ -288,7 +288,7 @@ export class Exchange
     // Who stopped: the unit that no longer reads, or the client that no longer sends?
     const unit = attempt !== undefined && this.#body!.isHeldBack;
     attempt?.abort(unit ? "failure" : "neutral");
-    if (unit) this.core.endpointFailed(attempt.endpoint, false);
+    if (unit) this.endpointFailed(attempt.endpoint, false);
     if (unit) this.#refuse("upstream-timeout", "the unit stopped reading the body");
     else this.#refuse("request-timeout", "the body stopped arriving");
   }
@@ -297,7 +297,7 @@ export class Exchange
     const attempt = this.#attempt!;
     const failure = attempt.sent ? "timeout" : "refused";
     attempt.abort("failure");
-    this.core.endpointFailed(attempt.endpoint, false);
+    this.endpointFailed(attempt.endpoint, false);
     this.#lastDetail = attempt.sent ? "no answer in time" : "no connection in time";
     if (!total && this.#mayRetry(failure, attempt)) this.#retry(attempt, failure);
     else {

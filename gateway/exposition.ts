@@ -13,6 +13,9 @@ const SHOWN = Array.from({ length: BUCKETS }, (_, bucket) => {
   return shown === -1 ? DURATION_BUCKETS.length : shown;
 });
 
+const PREFIX = "tidegate_";
+export const STRESS_PREFIX = "tidegate_stress_";
+
 /** Series beyond this are counted under the route `_other`, so that no configuration can fill the memory. */
 const MOST_SERIES = 50_000;
 
@@ -29,6 +32,10 @@ const HELP: Readonly<Record<string, Help>> = {
   tidegate_request_duration_seconds: {
     type: "histogram",
     text: "Time from the request's header to the answer's end.",
+  },
+  tidegate_retried_total: {
+    type: "counter",
+    text: "Attempts that failed and were made again, by the version that failed.",
   },
   tidegate_attempts_total: { type: "counter", text: "Attempts at units, by outcome." },
   tidegate_failovers_total: { type: "counter", text: "Requests answered by another unit than their own." },
@@ -92,19 +99,26 @@ export type Gauges = ReadonlyMap<string, readonly (readonly [labels: string, val
 
 export class MetricsRegistry {
   readonly #counters = new Map<string, Map<string, number>>();
-  readonly #histograms = new Map<string, { buckets: number[]; sum: number }>();
+  /** Name → labels → histogram. */
+  readonly #histograms = new Map<string, Map<string, { buckets: number[]; sum: number }>>();
   #series = 0;
 
-  add(delta: MetricsDelta): void {
+  /** @param prefix of the names that it is counted under: stress traffic has its own */
+  add(delta: MetricsDelta, prefix = PREFIX): void {
     for (const [route, unit, version, code, , n] of delta.requests) {
       this.count(
-        "tidegate_requests_total",
+        `${prefix}requests_total`,
         `route="${route}",unit="${unit}",version="${version}",code="${code}"`,
         n,
       );
     }
-    for (const [route, unit, , latencies, sum] of delta.durations) this.#observe(route, unit, latencies, sum);
-    for (const [name, labels, n] of delta.counters) this.count(name, labels, n);
+    const durations = `${prefix}request_duration_seconds`;
+    for (const [route, unit, , latencies, sum] of delta.durations) {
+      this.#observe(durations, route, unit, latencies, sum);
+    }
+    for (const [name, labels, n] of delta.counters) {
+      this.count(prefix === PREFIX ? name : name.replace(PREFIX, prefix), labels, n);
+    }
   }
 
   count(name: string, labels: string, n = 1): void {
@@ -123,16 +137,21 @@ export class MetricsRegistry {
     return true;
   }
 
-  #observe(route: string, unit: string, latencies: Latencies, sum: number): void {
+  #observe(name: string, route: string, unit: string, latencies: Latencies, sum: number): void {
     let key = `route="${route}",unit="${unit}"`;
-    let histogram = this.#histograms.get(key);
+    let histograms = this.#histograms.get(name);
+    if (histograms === undefined) {
+      histograms = new Map();
+      this.#histograms.set(name, histograms);
+    }
+    let histogram = histograms.get(key);
     if (histogram === undefined && !this.#room()) {
       key = 'route="_other"';
-      histogram = this.#histograms.get(key);
+      histogram = histograms.get(key);
     }
     if (histogram === undefined) {
       histogram = { buckets: new Array(DURATION_BUCKETS.length + 1).fill(0), sum: 0 };
-      this.#histograms.set(key, histogram);
+      histograms.set(key, histogram);
     }
     for (let i = 0; i < latencies.length; i += 2) {
       histogram.buckets[SHOWN[latencies[i]!]!]! += latencies[i + 1]!;
@@ -147,16 +166,18 @@ export class MetricsRegistry {
       header(lines, name);
       for (const [labels, n] of series) lines.push(sample(name, labels, n));
     }
-    header(lines, "tidegate_request_duration_seconds");
-    for (const [labels, { buckets, sum }] of this.#histograms) {
-      let total = 0;
-      buckets.forEach((n, i) => {
-        total += n;
-        const le = i < DURATION_BUCKETS.length ? `${DURATION_BUCKETS[i]}` : "+Inf";
-        lines.push(`tidegate_request_duration_seconds_bucket{${labels},le="${le}"} ${total}`);
-      });
-      lines.push(sample("tidegate_request_duration_seconds_sum", labels, sum));
-      lines.push(sample("tidegate_request_duration_seconds_count", labels, total));
+    for (const [name, histograms] of this.#histograms) {
+      header(lines, name);
+      for (const [labels, { buckets, sum }] of histograms) {
+        let total = 0;
+        buckets.forEach((n, i) => {
+          total += n;
+          const le = i < DURATION_BUCKETS.length ? `${DURATION_BUCKETS[i]}` : "+Inf";
+          lines.push(`${name}_bucket{${labels},le="${le}"} ${total}`);
+        });
+        lines.push(sample(`${name}_sum`, labels, sum));
+        lines.push(sample(`${name}_count`, labels, total));
+      }
     }
     for (const [name, series] of gauges) {
       header(lines, name);
@@ -167,8 +188,14 @@ export class MetricsRegistry {
 }
 
 function header(lines: string[], name: string): void {
-  const help = HELP[name];
+  const help = HELP[name] ?? helpOfStress(name);
   if (help !== undefined) lines.push(`# HELP ${name} ${help.text}`, `# TYPE ${name} ${help.type}`);
+}
+
+/** What is counted of stress traffic means what it means of users. */
+function helpOfStress(name: string): Help | undefined {
+  const help = name.startsWith(STRESS_PREFIX) ? HELP[name.replace(STRESS_PREFIX, PREFIX)] : undefined;
+  return help === undefined ? undefined : { type: help.type, text: `Stress traffic: ${help.text}` };
 }
 
 function sample(name: string, labels: string, value: number): string {

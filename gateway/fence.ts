@@ -51,6 +51,10 @@ export class Fence {
       this.#held.delete(one);
       this.#figures[0] = this.#held.size;
     });
+    if (held.identity.mark !== undefined) {
+      write.refuse("stress traffic does not wait for slots that move");
+      return;
+    }
     if (this.#held.size >= MOST_HELD) {
       write.refuse("too many writes wait for slots that move");
       return;

@@ -5,10 +5,19 @@
  */
 import type { Clock } from "../model/clock.ts";
 import { mergeLatencies } from "../model/latency-histogram.ts";
-import { OUTCOMES } from "../model/outcome.ts";
-import { LONGEST_SLICE, MOST_LIMITS, MOST_SERIES, OTHER, type Slice } from "../model/report.ts";
+import { OUTCOME, OUTCOMES } from "../model/outcome.ts";
+import {
+  LONGEST_SLICE,
+  MOST_LIMITS,
+  MOST_SERIES,
+  MOST_STRESS_SERIES,
+  OTHER,
+  type SeriesCounts,
+  type Slice,
+} from "../model/report.ts";
 import type { Version } from "../model/fleet.ts";
 import type { MetricsDelta } from "./metrics.ts";
+import { retriedOf } from "./retried.ts";
 
 /** Slices that wait: of a second each, and longer ones of what is longer ago; a quarter of an hour at least. */
 export const MOST_WAITING = 40;
@@ -31,6 +40,8 @@ interface Waiting {
   number: number | undefined;
   folded: number;
   series: Map<string, Series>;
+  /** Of stress traffic. */
+  readonly stress: Map<string, Series>;
   readonly limited: Map<string, number>;
 }
 
@@ -39,6 +50,7 @@ export class FigureSlices {
   readonly #start: string;
   #waiting: Waiting[] = [];
   #series = new Map<string, Series>();
+  #stress = new Map<string, Series>();
   #limited = new Map<string, number>();
   /** Undefined: nobody asks for slices yet, and nothing is kept. */
   #since: number | undefined;
@@ -66,9 +78,25 @@ export class FigureSlices {
       series.latencies = mergeLatencies(series.latencies, latencies);
     }
     for (const [name, labels, n] of counters) {
+      if (name === "tidegate_retried_total") {
+        const [route, unit, version] = retriedOf(labels);
+        this.#of(this.#series, route, unit, version).outcomes[OUTCOME.retried]! += n;
+      }
       if (name !== LIMITED) continue;
       const limit = labels.slice('limit="'.length, -1);
       this.#limited.set(limit, (this.#limited.get(limit) ?? 0) + n);
+    }
+  }
+
+  /** The same of stress traffic. */
+  addStress({ requests, durations }: MetricsDelta): void {
+    if (this.#since === undefined) return;
+    for (const [route, unit, version, , outcome, n] of requests) {
+      this.#ofStress(this.#stress, route, unit, version).outcomes[outcome]! += n;
+    }
+    for (const [route, unit, version, latencies] of durations) {
+      const series = this.#ofStress(this.#stress, route, unit, version);
+      series.latencies = mergeLatencies(series.latencies, latencies);
     }
   }
 
@@ -78,9 +106,11 @@ export class FigureSlices {
     if (from === undefined) return;
     const to = this.#clock.now();
     if (to <= from) return;
-    const slice = { from, to, number: undefined, folded: 0, series: this.#series, limited: this.#limited };
+    const [series, stress, limited] = [this.#series, this.#stress, this.#limited];
+    const slice = { from, to, number: undefined, folded: 0, series, stress, limited };
     this.#since = to;
     this.#series = new Map();
+    this.#stress = new Map();
     this.#limited = new Map();
     this.#fold(slice);
     // A thread that stood still for so long stands for time that nobody can place.
@@ -100,10 +130,8 @@ export class FigureSlices {
       span: slice.to - slice.from,
       age: this.#clock.now() - slice.to,
       folded: slice.folded,
-      series: [...slice.series.values()].map(({ route, unit, version, outcomes, latencies }) => {
-        const last = outcomes.findLastIndex((n) => n > 0);
-        return [route, unit, version, outcomes.slice(0, last + 1), latencies];
-      }),
+      series: countsOf(slice.series),
+      ...(slice.stress.size === 0 ? {} : { stress: countsOf(slice.stress) }),
       limited: [...slice.limited].slice(0, MOST_LIMITS),
     };
   }
@@ -135,6 +163,11 @@ export class FigureSlices {
       addOutcomes(series.outcomes, outcomes);
       series.latencies = mergeLatencies(series.latencies, latencies);
     }
+    for (const { route, unit, version, outcomes, latencies } of b.stress.values()) {
+      const series = this.#ofStress(slice.stress, route, unit, version);
+      addOutcomes(series.outcomes, outcomes);
+      series.latencies = mergeLatencies(series.latencies, latencies);
+    }
     for (const [limit, n] of b.limited) slice.limited.set(limit, (slice.limited.get(limit) ?? 0) + n);
     this.#fold(slice);
     all.splice(at, 2, slice);
@@ -159,6 +192,12 @@ export class FigureSlices {
     slice.folded += size - slice.series.size + 1;
   }
 
+  /** What finds no place is counted together. */
+  #ofStress(all: Map<string, Series>, route: string, unit: string, version: Version): Series {
+    const isKnown = all.size < MOST_STRESS_SERIES - 1 || all.has(`${route}\n${unit}\n${version}`);
+    return isKnown ? this.#of(all, route, unit, version) : this.#of(all, OTHER, "", "stable");
+  }
+
   #of(all: Map<string, Series>, route: string, unit: string, version: Version): Series {
     const key = `${route}\n${unit}\n${version}`;
     let series = all.get(key);
@@ -168,6 +207,13 @@ export class FigureSlices {
     }
     return series;
   }
+}
+
+function countsOf(all: ReadonlyMap<string, Series>): SeriesCounts[] {
+  return [...all.values()].map(({ route, unit, version, outcomes, latencies }) => {
+    const last = outcomes.findLastIndex((n) => n > 0);
+    return [route, unit, version, outcomes.slice(0, last + 1), latencies];
+  });
 }
 
 function addOutcomes(to: number[], from: readonly number[]): void {

@@ -11,7 +11,7 @@ import { endpointsOf, type Table } from "../model/table.ts";
 import { buildAdmin } from "./admin.ts";
 import { DrainRamps } from "./drain-ramps.ts";
 import { DryRunLog } from "./dry-run-log.ts";
-import { MetricsRegistry } from "./exposition.ts";
+import { MetricsRegistry, STRESS_PREFIX } from "./exposition.ts";
 import { BreakerControl } from "./breaker-control.ts";
 import { Concurrency } from "./concurrency.ts";
 import { FigureSlices } from "./figure-slices.ts";
@@ -121,7 +121,9 @@ export class Gateway {
         onMetrics: (message) => {
           dryRunLog.see(message.delta);
           this.#registry.add(message.delta);
+          this.#registry.add(message.stress, STRESS_PREFIX);
           this.#figures.add(message.delta);
+          this.#figures.addStress(message.stress);
           if (message.accessLogDropped > 0) {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }

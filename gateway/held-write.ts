@@ -8,6 +8,7 @@ import { Phased } from "./phased.ts";
 import { answer } from "./refuse.ts";
 import { disown, own, type ResponseOwner } from "./response-owner.ts";
 import { settleRefused } from "./settle.ts";
+import { metricsOf } from "./stress.ts";
 import type { UpgradeHead } from "./upgrade-head.ts";
 
 export interface Held {
@@ -74,6 +75,6 @@ export class HeldWrite extends Phased<"held"> implements ResponseOwner {
     this.#leave(this);
     this.#core.deadlines.remove(this);
     disown(this.held.response);
-    this.#core.metrics.count("tidegate_fenced_total", `outcome="${outcome}"`);
+    metricsOf(this.#core, this.held.identity).count("tidegate_fenced_total", `outcome="${outcome}"`);
   }
 }

@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RouteRequest } from "../model/decide.ts";
 import { ambiguityOf } from "../model/request-target.ts";
+import type { StressMark } from "../model/stress-mark.ts";
 import type { Core } from "./core.ts";
 import { type Peer, peerOf } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 import { answer } from "./refuse.ts";
-import { addForwarded, clientOf, type RequestHead, readHead } from "./request-head.ts";
+import { addForwarded, addStress, clientOf, type RequestHead, readHead } from "./request-head.ts";
 import { settleRefused } from "./settle.ts";
 import { newTraceparent } from "./trace-context.ts";
 
@@ -16,6 +17,8 @@ export interface Identity extends RouteRequest {
   /** Path and query exactly as they came; what is sent. */
   readonly target: string;
   readonly startedAt: number;
+  /** Of stress traffic: verified. `stress` is its unit. */
+  readonly mark: StressMark | undefined;
 }
 
 /** @returns undefined when the request was refused, and answered. */
@@ -79,6 +82,14 @@ export function identify(
   const ambiguity = ambiguityOf(path) ?? queryProblem(query);
   if (ambiguity !== undefined) return refuse(core, request, response, "ambiguous-path", ambiguity);
 
+  let stressed: StressMark | undefined;
+  if (head.stressMark !== undefined) {
+    const read = core.stress.marks.read(head.stressMark);
+    if (typeof read === "string") return refuse(core, request, response, "stress-mark", read);
+    stressed = read;
+    addStress(head, read);
+  }
+
   if (head.traceparent === undefined || head.traceparent === "")
     head.traceparent = newTraceparent(core.random);
   head.out.push("traceparent", head.traceparent);
@@ -94,6 +105,8 @@ export function identify(
     peer,
     target,
     startedAt,
+    stress: stressed?.unit,
+    mark: stressed,
   };
 }
 

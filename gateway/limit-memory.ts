@@ -4,6 +4,9 @@ import type { Limit } from "../model/limit.ts";
 import { leaseTableBytes } from "./lease-table.ts";
 import { tokenTableBytes } from "./token-table.ts";
 
+/** Units and runs of stress traffic whose buckets are remembered. */
+export const STRESS_KEYS = 4_096;
+
 export interface LimitBuffers {
   readonly keys: number;
   /** Token buckets: the limit itself, or this gateway's share of a fleet limit while there are no leases. */
@@ -17,6 +20,8 @@ export interface LimitMemory {
   readonly seeds: readonly [number, number];
   readonly fleet: SharedArrayBuffer;
   readonly byName: ReadonlyMap<string, LimitBuffers>;
+  /** Token buckets of stress traffic, by unit and by run. */
+  readonly stress: SharedArrayBuffer;
 }
 
 /** The state of the fleet's store, as all threads see it. */
@@ -60,6 +65,7 @@ export class FleetStanding {
 export class LimitMemoryKeeper {
   readonly #seeds: readonly [number, number];
   readonly #fleet = new SharedArrayBuffer(FleetStanding.bytes);
+  readonly #stress = new SharedArrayBuffer(tokenTableBytes(STRESS_KEYS));
   #byName = new Map<string, LimitBuffers>();
 
   constructor(random: Random) {
@@ -86,6 +92,7 @@ export class LimitMemoryKeeper {
     return {
       seeds: this.#seeds,
       fleet: this.#fleet,
+      stress: this.#stress,
       byName: new Map(limits.map((l) => [l.name, byName.get(`${l.scope} ${l.name} ${l.by}`)!])),
     };
   }

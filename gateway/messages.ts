@@ -41,6 +41,8 @@ export type FromThread =
   | {
       readonly type: "metrics";
       readonly delta: MetricsDelta;
+      /** What is counted of stress traffic. */
+      readonly stress: MetricsDelta;
       readonly accessLogDropped: number;
     }
   /** A defect, caught; the thread goes on. */

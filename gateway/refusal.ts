@@ -20,6 +20,7 @@ const KINDS = {
   "ambiguous-length": { status: 400, title: "The body's length could be read in two ways" },
   "no-partition-key": { status: 400, title: "The route places by user and the request names none" },
   "contradictory-partition-key": { status: 400, title: "The request names two different users" },
+  "stress-mark": { status: 403, title: "The stress mark is forged, expired or malformed" },
   "no-route": { status: 404, title: "No route matches the request" },
   "method-not-allowed": { status: 405, title: "The gateway does not take this method" },
   "request-timeout": { status: 408, title: "The request did not arrive in time" },

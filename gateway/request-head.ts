@@ -7,6 +7,8 @@
 import { type HeaderList, isHeader } from "../model/header-list.ts";
 import { hostOf } from "../model/request-target.ts";
 import { PRIORITIES, type Priority } from "../model/route.ts";
+import { STRESS_HEADER, type StressMark } from "../model/stress-mark.ts";
+import { withoutOwn, withStress } from "./baggage.ts";
 import type { Peer } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 import { isTraceparent } from "./trace-context.ts";
@@ -29,6 +31,10 @@ export class RequestHead {
   forwardedHost: string | undefined = undefined;
   forwarded: string | undefined = undefined;
   via: string | undefined = undefined;
+  /** The client's, without what only the gateway may say. */
+  baggage: string | undefined = undefined;
+  /** What says that it is a stress mark, from whomever it comes; two of them are none. */
+  stressMark: string | undefined = undefined;
   /** What a trusted peer says of the request's priority. */
   priority: Priority | undefined = undefined;
   /** Where the fields of one attempt begin in `out`; −1 before the first attempt. */
@@ -51,6 +57,7 @@ const FATE = {
   via: 9,
   cookie: 10,
   upgrade: 11,
+  baggage: 12,
 } as const;
 
 /** What is done with a field of this name. A switch on the length keeps most names from being compared at all. */
@@ -65,7 +72,13 @@ function fateOf(name: string): number {
     case 6:
       return isHeader(name, "expect") ? FATE.expect : isHeader(name, "cookie") ? FATE.cookie : FATE.pass;
     case 7:
-      return isHeader(name, "upgrade") ? FATE.upgrade : isHeader(name, "trailer") ? FATE.drop : FATE.pass;
+      return isHeader(name, "upgrade")
+        ? FATE.upgrade
+        : isHeader(name, "trailer")
+          ? FATE.drop
+          : isHeader(name, "baggage")
+            ? FATE.baggage
+            : FATE.pass;
     case 9:
       return isHeader(name, "forwarded") || isHeader(name, "x-real-ip") ? FATE.claim : FATE.pass;
     case 10:
@@ -186,10 +199,14 @@ export function readHead(options: HeadOptions): RequestHead {
         head.expectContinue = true;
         break;
       case FATE.claim:
-        if (peer.trusted) keepClaim(head, name.toLowerCase(), value);
+        if (isHeader(name, STRESS_HEADER)) head.stressMark = head.stressMark === undefined ? value : "";
+        else if (peer.trusted) keepClaim(head, name.toLowerCase(), value);
         break;
       case FATE.via:
         head.via = head.via === undefined ? value : `${head.via}, ${value}`;
+        break;
+      case FATE.baggage:
+        head.baggage = head.baggage === undefined ? value : `${head.baggage},${value}`;
         break;
       case FATE.cookie:
         // HTTP/2 may split the field; HTTP/1 may not (RFC 9113 §8.2.3).
@@ -212,6 +229,9 @@ export function readHead(options: HeadOptions): RequestHead {
     return refuse(head, "bad-host", "the Host field is missing");
   }
   if (cookies !== undefined) head.out.push("cookie", cookies);
+  if (head.baggage !== undefined) {
+    head.baggage = named?.has("baggage") === true ? undefined : withoutOwn(head.baggage);
+  }
   // It belongs to its traceparent, and goes with it.
   if (tracestate !== undefined && head.traceparent !== undefined && head.traceparent !== "") {
     head.out.push(...tracestate);
@@ -226,6 +246,7 @@ export function addForwarded(head: RequestHead, peer: Peer, httpVersion: string)
   const authority = head.authority ?? "";
   if (head.authority !== undefined) out.push("host", authority);
   if (head.contentLength !== undefined) out.push("content-length", `${head.contentLength}`);
+  if (head.baggage !== undefined) out.push("baggage", head.baggage);
   out.push(
     "x-forwarded-for",
     head.forwardedFor === undefined ? peer.address : `${head.forwardedFor}, ${peer.address}`,
@@ -238,6 +259,12 @@ export function addForwarded(head: RequestHead, peer: Peer, httpVersion: string)
     "via",
     `${head.via === undefined ? "" : `${head.via}, `}${httpVersion} tidegate`,
   );
+}
+
+/** What units are told of stress traffic: the mark, so that they may pass it on through a gateway, and its run. */
+export function addStress(head: RequestHead, { run }: StressMark): void {
+  head.baggage = withStress(head.baggage, run);
+  head.out.push(STRESS_HEADER, head.stressMark!);
 }
 
 /** The fields for one attempt: what its unit is told of the placement replaces what the attempt before said. */

@@ -12,7 +12,7 @@ export interface Failed {
   readonly decision: Decision;
   /** The one that the request began with: a swap may have let the route's go meanwhile. */
   readonly budget: RetryBudget;
-  readonly identity: { readonly method: string };
+  readonly identity: { readonly method: string; readonly stress?: string | undefined };
   /** Attempts so far. */
   readonly attempts: number;
   /** A retry was taken from the budget before. */
@@ -25,6 +25,8 @@ export interface Failed {
 /** Takes one retry from the route's budget when it says yes. @param sent a server may have seen the request */
 export function mayRetry(failed: Failed, failing: Endpoint, cause: RetryCause, sent: boolean): boolean {
   const { decision } = failed;
+  // Who stresses a unit has to see what it does.
+  if (failed.identity.stress !== undefined) return false;
   const { retry } = decision.route.spec;
   if (failed.attempts > retry.attempts || !retry.on.includes(cause) || !failed.replayable) return false;
   // An unsafe request is repeated only if no server can have seen it, or if the route says that it may.

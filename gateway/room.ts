@@ -11,11 +11,16 @@ const CAPACITY_BURST = 100;
  * Shares of the bucket that are kept for more urgent requests (trunk reservation): near its capacity a unit first
  * refuses what is sheddable, and critical requests last.
  */
-const RESERVED: readonly [number, number, number, number] = [0, 0.1, 0.25, 0.4];
+const RESERVED: readonly [number, number, number, number, number] = [0, 0.1, 0.25, 0.4, 0.5];
+/** Behind all users: stress traffic. */
+export const STRESS = 4;
+export type Rank = Urgency | typeof STRESS;
+/** Of the places in a unit, stress traffic leaves one in so many to users, and one at least. */
+const LEFT = 20;
 
 interface CapacityBucket extends BucketShape {
-  /** By urgency: how far from full the bucket may be. */
-  readonly upTo: readonly [bigint, bigint, bigint, bigint];
+  /** By rank: how far from full the bucket may be. */
+  readonly upTo: readonly [bigint, bigint, bigint, bigint, bigint];
 }
 
 export class Room {
@@ -39,8 +44,21 @@ export class Room {
     return true;
   }
 
-  /** Takes one request from the unit's capacity. False when it has none left for this urgency. */
-  takeCapacity(unit: CompiledUnit, row: number, urgency: Urgency): boolean {
+  /**
+   * The same for stress traffic, which never goes before a user who waits. That it found no room is known like anybody
+   * else's: the limit follows what the unit does, whoever asks.
+   */
+  isFullForStress(unit: CompiledUnit, row: number): boolean {
+    const { load, unitInflight } = this.#live;
+    if (unitInflight[row]! >= forStress(unit.spec.inflight) || load.isAwaited(row, 3)) return true;
+    const limit = load.limit[row]!;
+    if (limit === 0 || load.pending[row]! < forStress(limit)) return false;
+    Atomics.add(load.full, row, 1);
+    return true;
+  }
+
+  /** Takes one request from the unit's capacity. False when it has none left for this rank. */
+  takeCapacity(unit: CompiledUnit, row: number, rank: Rank): boolean {
     const { capacity } = unit.spec;
     if (capacity === undefined) return true;
     let bucket = this.#buckets.get(unit);
@@ -53,7 +71,7 @@ export class Room {
     for (;;) {
       const was = Atomics.load(fullAt, row);
       const next = (was < now ? now : was) + bucket.perToken;
-      if (next - now > bucket.upTo[urgency]) return false;
+      if (next - now > bucket.upTo[rank]) return false;
       if (Atomics.compareExchange(fullAt, row, was, next) === was) return true;
     }
   }
@@ -63,5 +81,10 @@ function capacityBucket(capacity: number): CapacityBucket {
   const burst = Math.max(10, (capacity * CAPACITY_BURST) / 1000);
   const shape = bucketShape(capacity, burst);
   const upTo = RESERVED.map((share) => BigInt(Math.round(Number(shape.full) * (1 - share))));
-  return { ...shape, upTo: upTo as [bigint, bigint, bigint, bigint] };
+  return { ...shape, upTo: upTo as [bigint, bigint, bigint, bigint, bigint] };
+}
+
+/** What stress traffic may have of a number of places. */
+export function forStress(places: number): number {
+  return places - Math.max(1, Math.ceil(places / LEFT));
 }

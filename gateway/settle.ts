@@ -7,14 +7,15 @@ import type { Identity } from "./identify.ts";
 import { outcomeOf } from "./outcome.ts";
 import { peerOf } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
+import { metricsOf } from "./stress.ts";
 
 /** An exchange with units is over. */
 export function settle(exchange: Exchange): void {
-  const { core, decision, identity, question, status, problem } = exchange;
+  const { core, metrics, decision, identity, question, status, problem } = exchange;
   const { unit, pool } = exchange.candidates;
   const seconds = (core.clock.now() - identity.startedAt) / 1000;
   const version = pool?.version ?? "stable";
-  core.metrics.request(
+  metrics.request(
     decision.route,
     unit,
     version,
@@ -24,10 +25,10 @@ export function settle(exchange: Exchange): void {
     problem === "" && exchange.attempts > 0,
   );
   if (unit !== undefined) {
-    if (exchange.attempts > 0 && problem !== "") core.metrics.attempt(unit.name, problem);
+    if (exchange.attempts > 0 && problem !== "") metrics.attempt(unit.name, problem);
     if (unit.index !== decision.home && problem === "") {
       const from = question.table.units[decision.home]!.name;
-      core.metrics.count(
+      metrics.count(
         "tidegate_failovers_total",
         `from="${from}",to="${unit.name}",cause="${exchange.failoverCause}"`,
       );
@@ -49,6 +50,7 @@ export function settle(exchange: Exchange): void {
     milliseconds: milliseconds(seconds),
     trace: identity.head.traceparent ?? "",
     problem,
+    ...stressOf(identity),
   });
 }
 
@@ -71,10 +73,11 @@ export function settleRefused(
   fellBack = false,
 ): void {
   const seconds = identity === undefined ? 0 : (core.clock.now() - identity.startedAt) / 1000;
-  if (route === undefined) core.metrics.count("tidegate_refused_total", `cause="${problem}"`);
+  const metrics = metricsOf(core, identity);
+  if (route === undefined) metrics.count("tidegate_refused_total", `cause="${problem}"`);
   else {
     const outcome = outcomeOf(status, problem, fellBack);
-    core.metrics.request(route, undefined, "stable", status, outcome, seconds, false);
+    metrics.request(route, undefined, "stable", status, outcome, seconds, false);
   }
   if (!core.accessLog.wants(status)) return;
   const target = request.url ?? "";
@@ -94,7 +97,12 @@ export function settleRefused(
     milliseconds: milliseconds(seconds),
     trace: identity?.head.traceparent ?? "",
     problem,
+    ...stressOf(identity),
   });
+}
+
+function stressOf(identity: Identity | undefined): { stress: string } | undefined {
+  return identity?.mark === undefined ? undefined : { stress: identity.mark.run };
 }
 
 /** With microseconds behind the point. */

@@ -66,6 +66,7 @@ port.on("message", (message: ToThread) => {
       handOver();
       core.swap(message.snapshot);
       core.metrics.keepOnly(new Set(core.table.routes));
+      core.stress.metrics.keepOnly(new Set(core.table.routes));
       core.fence.swapped(() => say({ type: "swapped", revision: core.revision }));
       return;
     case "tls":
@@ -130,6 +131,7 @@ function handOver(): void {
   say({
     type: "metrics",
     delta: core.metrics.take(),
+    stress: core.stress.metrics.take(),
     accessLogDropped: accessLog.dropped,
   });
   accessLog.dropped = 0;

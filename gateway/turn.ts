@@ -36,6 +36,7 @@ export class Turn implements Queued {
   /** False when it was shed at once. */
   join(): boolean {
     const unit = this.#candidates.unit!;
+    if (this.#candidates.isStress) return this.#shed("is busy, and stress traffic does not wait");
     if (this.#candidates.overCapacity) return this.#shed("is at its capacity");
     this.#row = this.#core.unitRow(unit);
     return this.#core.queues.join(this.#row, unit, this) || this.#shed("is busy, and its line is full");
@@ -65,8 +66,9 @@ export class Turn implements Queued {
 
   #shed(why: string): false {
     const { name } = this.#candidates.unit!;
-    const labels = `priority="${PRIORITIES[this.urgency]}",unit="${name}"`;
-    this.#core.metrics.count("tidegate_shed_total", labels);
+    const { metrics, stress } = this.#core;
+    if (this.#candidates.isStress) stress.metrics.count("tidegate_shed_total", `unit="${name}"`);
+    else metrics.count("tidegate_shed_total", `priority="${PRIORITIES[this.urgency]}",unit="${name}"`);
     this.#holder.onShed(`unit ${name} ${why}`);
     return false;
   }

@@ -20,6 +20,7 @@ const FIELDS = [
   "calm",
   "work",
   "stalled",
+  "stressed",
 ] as const;
 
 export class UnitLoad {
@@ -41,6 +42,8 @@ export class UnitLoad {
   readonly work: Int32Array;
   /** 1 while it has as much as it may and answers nothing. */
   readonly stalled: Int32Array;
+  /** Of the answers, those to stress traffic. */
+  readonly stressed: Int32Array;
   /** Requests that wait in the gateway, by unit and urgency. */
   readonly waiting: Int32Array;
   /** When the unit's bucket of requests per second is full again (ns); see token-table.ts. */
@@ -67,6 +70,7 @@ export class UnitLoad {
     this.calm = ints(MAX_UNITS);
     this.work = ints(MAX_UNITS);
     this.stalled = ints(MAX_UNITS);
+    this.stressed = ints(MAX_UNITS);
     this.waiting = ints(MAX_UNITS * URGENCIES);
   }
 
@@ -78,9 +82,14 @@ export class UnitLoad {
     return false;
   }
 
-  /** The unit began an answer, or was given up. @param milliseconds it took · @param baseline it takes when nobody waits */
-  answered(row: number, milliseconds: number, baseline: number): void {
+  /**
+   * The unit began an answer, or was given up.
+   *
+   * @param milliseconds it took · @param baseline it takes when nobody waits · @param isStress it was stress traffic's
+   */
+  answered(row: number, milliseconds: number, baseline: number, isStress: boolean): void {
     Atomics.add(this.answers, row, 1);
+    if (isStress) Atomics.add(this.stressed, row, 1);
     Atomics.add(this.latency, row, Math.round(milliseconds * 1000));
     Atomics.add(this.baseline, row, Math.round(baseline * 1000));
   }

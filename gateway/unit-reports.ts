@@ -25,7 +25,8 @@ export class UnitReports {
     this.#answers = new Map();
     const reports: Record<string, UnitReport> = {};
     for (const { id, index, name } of table.units) {
-      const answers = this.#live.load.answers[id]!;
+      // Of users alone: whoever decides by it moves users.
+      const answers = (this.#live.load.answers[id]! - this.#live.load.stressed[id]!) | 0;
       this.#answers.set(id, answers);
       // The counter wraps within 32 bits, and the difference with it.
       const answered = (answers - (before.get(id) ?? answers)) | 0;

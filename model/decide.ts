@@ -39,6 +39,8 @@ export interface RouteRequest {
   readonly headers: HeaderList;
   /** The client's address, which stands in for the key where a version is chosen for keyless requests. */
   readonly client: string;
+  /** The unit that a verified stress mark names: the request is no user's, and goes there or nowhere. */
+  readonly stress?: string | undefined;
 }
 
 export type VersionCause = "stable" | "canary-header" | "canary-pin" | "canary-share";
@@ -68,7 +70,14 @@ export interface Decision {
   readonly panic: boolean;
 }
 
-export type RefusalCause = "no-route" | "no-key" | "contradictory-key" | "no-pool";
+export type RefusalCause =
+  | "no-route"
+  | "no-key"
+  | "contradictory-key"
+  | "no-pool"
+  // Of stress traffic alone: its unit does not exist, or has no endpoint that may be used.
+  | "no-such-unit"
+  | "unit-down";
 
 /** A request that cannot be sent anywhere. */
 export interface Refusal {
@@ -101,10 +110,13 @@ export function place(
   table: Table,
   health: Health,
   route: CompiledRoute,
-  request: Pick<RouteRequest, "method" | "headers" | "client">,
+  request: Pick<RouteRequest, "method" | "headers" | "client" | "stress">,
   key: string | undefined,
   keySource: KeySource | undefined,
 ): Decision | Refusal {
+  if (request.stress !== undefined) {
+    return placeStress(table, health, route, request, request.stress, key, keySource);
+  }
   const { service, scope } = route;
   let slot = -1;
   let home: number;
@@ -151,6 +163,62 @@ export function place(
     candidates,
     first,
     panic: found === -1,
+  };
+}
+
+/**
+ * Where stress traffic of a route goes: its unit or nowhere. No failover, no drain and no panic move it, and its key
+ * chooses a version but no unit. It has a slot only where that is its unit's own, so that a fence counts its writes.
+ */
+function placeStress(
+  table: Table,
+  health: Health,
+  route: CompiledRoute,
+  request: Pick<RouteRequest, "headers" | "client">,
+  unit: string,
+  key: string | undefined,
+  keySource: KeySource | undefined,
+): Decision | Refusal {
+  const home = table.units.findIndex(({ name }) => name === unit);
+  if (home === -1) return { refused: true, cause: "no-such-unit", route };
+  const { service, scope } = route;
+  if (scope === "sharded" && key === undefined && route.spec.missingKey === "refuse") {
+    return { refused: true, cause: "no-key", route };
+  }
+  const own = service.pools[home];
+  if (own === undefined) return { refused: true, cause: "no-pool", route };
+  service.singles[home] ??= [own];
+  const candidates = service.singles[home];
+  const tester = service.hasCanary ? testerBy(route, request, key) : undefined;
+  const versionKey = service.hasCanary ? (key ?? request.client) : undefined;
+  if (nextCandidate(health, candidates, tester ?? "stable", versionKey, 0) === -1) {
+    return { refused: true, cause: "unit-down", route };
+  }
+  let slot = -1;
+  let pinned = false;
+  if (scope === "sharded" && key !== undefined) {
+    const pin = table.pins.get(key);
+    const keySlot = slotOf(key, table.slots);
+    if ((pin ?? table.slotUnits[keySlot]) === home) {
+      slot = keySlot;
+      pinned = pin !== undefined;
+    }
+  }
+  const version = versionKey === undefined ? "stable" : versionIn(own, tester ?? "stable", versionKey);
+  return {
+    refused: false,
+    route,
+    key,
+    keySource,
+    slot,
+    home,
+    pinned,
+    version,
+    versionCause: tester ?? (version === "canary" ? "canary-share" : "stable"),
+    versionKey,
+    candidates,
+    first: 0,
+    panic: false,
   };
 }
 

@@ -68,6 +68,12 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
       reasons.push(
         `service ${route?.service.name} has no pool in a unit that may serve this request: answered 503`,
       );
+    } else if (decision.cause === "no-such-unit") {
+      reasons.push(`the stress mark names unit ${request.stress}, which does not exist: answered 403`);
+    } else if (decision.cause === "unit-down") {
+      reasons.push(
+        `stress traffic of unit ${request.stress} goes nowhere else, and it is down: answered 503`,
+      );
     }
     return {
       ...base,
@@ -86,7 +92,8 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
 
   const home = table.units[decision.home]!;
   const { spec } = decision.route;
-  if (spec.scope === "center") reasons.push(`scope center: home is the center unit ${home.name}`);
+  if (request.stress !== undefined) reasons.push(`stress traffic goes to its unit ${home.name} or nowhere`);
+  else if (spec.scope === "center") reasons.push(`scope center: home is the center unit ${home.name}`);
   else if (spec.scope === "nearest")
     reasons.push(`scope nearest: ${home.name} is the nearest unit with a pool`);
   else if (decision.key === undefined)
@@ -102,9 +109,11 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
   }
   if (decision.versionCause !== "stable") reasons.push(`version canary (${decision.versionCause})`);
   reasons.push(
-    decision.candidates.length === 1
-      ? `failover ${spec.failover}: ${request.method} may be served by ${decision.candidates[0]!.unit.name} only`
-      : `failover ${spec.failover}: candidates ${decision.candidates.map((c) => c.unit.name).join(" → ")}`,
+    request.stress !== undefined
+      ? "never failed over"
+      : decision.candidates.length === 1
+        ? `failover ${spec.failover}: ${request.method} may be served by ${decision.candidates[0]!.unit.name} only`
+        : `failover ${spec.failover}: candidates ${decision.candidates.map((c) => c.unit.name).join(" → ")}`,
   );
   const target = decision.candidates[decision.first]!;
   for (const passed of decision.candidates.slice(0, decision.first)) {

@@ -38,6 +38,16 @@ export interface GatewaySettings {
     /** Share of requests that are logged, 0 to 1; answers of 500 and above are always logged. */
     readonly sample: number;
   };
+  /** Undefined: nobody can mark stress traffic. */
+  readonly stress?: StressSettings | undefined;
+}
+
+/** Who may mark stress traffic, and how much of it passes. */
+export interface StressSettings {
+  /** Public keys whose marks count, as `publicText` of stress-mark.ts writes them. */
+  readonly keys: readonly string[];
+  /** Requests per second that this gateway takes for one unit, all runs together; undefined: no bound of its own. */
+  readonly limit: number | undefined;
 }
 
 export const DEFAULT_GATEWAY_SETTINGS: GatewaySettings = {

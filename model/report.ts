@@ -6,6 +6,8 @@ import type { Latencies } from "./latency-histogram.ts";
 export const MOST_SERIES = 2_000;
 /** Route of the series that stand for all that found no place. */
 export const OTHER = "_other";
+/** Series of stress traffic in one slice: that of one unit, or of a few. */
+export const MOST_STRESS_SERIES = 200;
 /** Limits of one slice that refused anything. */
 export const MOST_LIMITS = 500;
 /** Pools and breakers of one report that are not as they should be. */
@@ -79,6 +81,8 @@ export interface Slice {
   /** Series that are counted under `OTHER`. */
   readonly folded: number;
   readonly series: readonly SeriesCounts[];
+  /** The same of stress traffic, which no figure of users holds; missing where there was none. */
+  readonly stress?: readonly SeriesCounts[];
   /** Requests that limits refused. */
   readonly limited: readonly (readonly [limit: string, n: number])[];
 }

@@ -1,6 +1,11 @@
 /** Reads `gateway.yaml`. */
 import { isIP } from "node:net";
-import { DEFAULT_GATEWAY_SETTINGS as DEFAULTS, type GatewaySettings } from "../gateway-settings.ts";
+import {
+  DEFAULT_GATEWAY_SETTINGS as DEFAULTS,
+  type GatewaySettings,
+  type StressSettings,
+} from "../gateway-settings.ts";
+import { publicKeyFrom } from "../stress-mark.ts";
 import { type Draft, type DraftFile, quoted } from "./draft.ts";
 import type { GatewayShape } from "./gateway-schema.ts";
 import { readKeySources } from "./key-sources.ts";
@@ -29,7 +34,27 @@ export function readGatewaySettings(file: DraftFile<GatewayShape>): GatewaySetti
     identity: readIdentity(file, draft.identity),
     replayBody: draft.replayBody ?? DEFAULTS.replayBody,
     accessLog: { sample: draft.accessLog?.sample ?? DEFAULTS.accessLog.sample },
+    ...(draft.stress === undefined ? {} : { stress: readStress(file, draft.stress) }),
   };
+}
+
+/** A gateway tries none but the key that a mark names, and looks through them at every swap. */
+const MOST_KEYS = 16;
+
+function readStress(
+  file: DraftFile<GatewayShape>,
+  { keys = [], limit }: NonNullable<Draft<GatewayShape>["stress"]>,
+): StressSettings {
+  for (const [i, key] of keys.entries()) {
+    if (publicKeyFrom(key) !== undefined) continue;
+    const message = "is no Ed25519 public key; expected a line that `tidegate stress key` printed";
+    file.problem(keys, i, "invalid-stress-key", () => `${quoted(key)} ${message}`);
+  }
+  if (keys.length > MOST_KEYS) {
+    const message = `there are ${keys.length} keys; expected at most ${MOST_KEYS}`;
+    file.problem(keys, MOST_KEYS, "too-many-stress-keys", message);
+  }
+  return { keys, limit };
 }
 
 function readIdentity(

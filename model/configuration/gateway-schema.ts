@@ -61,5 +61,19 @@ export const GatewaySchema = field.map("gateway.yaml", "How a gateway listens an
       sample: optional(field.percentage("Share of requests; 5xx are always logged. Default 100%.")),
     }),
   ),
+  stress: optional(
+    field.map("a stress policy", "Who may mark stress traffic, and how much of it passes.", {
+      keys: optional(
+        field.list(
+          "Public keys whose marks count; `tidegate stress key` makes one.",
+          "a list of public keys",
+          field.plain("An Ed25519 public key on one line.", 100),
+        ),
+      ),
+      limit: optional(
+        field.rate("Stress traffic that a gateway takes for one unit, all runs together. Default: no bound."),
+      ),
+    }),
+  ),
 });
 export type GatewayShape = Static<typeof GatewaySchema>;

@@ -152,7 +152,7 @@ test("header fields", async (t) => {
   });
   await check(t, "a stranger's claims are overwritten", async () => {
     const request = await sent(
-      "X-Tidegate-Unit: sz\r\nX-Tidegate-Slot: 1\r\nX-Tidegate-Epoch: 99\r\nX-TIDEGATE-STRESS: 1\r\n" +
+      "X-Tidegate-Unit: sz\r\nX-Tidegate-Slot: 1\r\nX-Tidegate-Epoch: 99\r\n" +
         "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\nX-Forwarded-Proto: https\r\n" +
         "X-Forwarded-Host: evil.test\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /evil\r\n" +
         "Forwarded: for=10.0.0.1;proto=https\r\nX-Real-IP: 10.0.0.1\r\n",
@@ -167,6 +167,22 @@ test("header fields", async (t) => {
         ["x-tidegate-unit", "hz"],
       ],
     );
+  });
+
+  await check(t, "a stress mark that nobody signed: 403 stress-mark", () =>
+    refused(s, get("/hall/x", "X-TIDEGATE-STRESS: 1\r\n"), {
+      status: 403,
+      type: "stress-mark",
+      closes: false,
+    }),
+  );
+  await check(t, "baggage arrives without what only the gateway may say", async () => {
+    const request = await sent(
+      "Baggage: a=1;p=%2C, Tidegate.Stress=r,b=2\r\nbaggage: tidegate%2Estress=r, c=3, %74idegate%252estress ;p\r\n",
+    );
+    assert.deepEqual(values(request, "baggage"), ["a=1;p=%2C,b=2, c=3"]);
+    assert.deepEqual(values(await sent("Baggage: tidegate.stress=r\r\n"), "baggage"), []);
+    assert.deepEqual(values(await sent("Connection: baggage\r\nBaggage: a=1\r\n"), "baggage"), []);
   });
 
   await check(t, "values arrive byte for byte", async () => {
