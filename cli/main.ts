@@ -10,8 +10,10 @@ import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
 import { registerPlans } from "./plans.ts";
+import { registerRollouts } from "./rollouts.ts";
 import { registerStatus } from "./status.ts";
 import { registerStore } from "./store.ts";
+import { registerStress } from "./stress.ts";
 import { registerValidate } from "./validate.ts";
 import { registerWatch } from "./watch.ts";
 
@@ -34,7 +36,7 @@ Begin here:
   tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
   tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
   tidegate control-plane --config configs/demo --dev              run a control plane, to operate a fleet of gateways:
-  tidegate status · figures · apply · diff · history · rollback · drain · undrain · overlay · override · audit · token · watch
+  tidegate status · figures · apply · diff · history · rollback · drain · undrain · overlay · override · stress · audit · token · watch
 
 A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
 gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
@@ -46,6 +48,7 @@ registerExplain(program);
 registerGateway(program);
 registerControlPlane(program);
 registerPlans(program);
+registerRollouts(program);
 registerStatus(program);
 registerFigures(program);
 registerConfiguration(program);
@@ -53,6 +56,7 @@ registerOverlays(program);
 registerAudit(program);
 registerTokens(program);
 registerStore(program);
+registerStress(program);
 registerWatch(program);
 registerOverrides(program);
 

@@ -1,7 +1,9 @@
 /** `tidegate plan`: contingencies that were written in daylight, looked at, run, watched and taken back. */
 import { Option, type Command } from "commander";
-import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
+import { type ApiClient, ApiFailure, type ApiOptions, runApi, withApi } from "./api-client.ts";
 import { registerDryRun } from "./dry-run.ts";
+import { coloured, type Execution, executionText, followed, type Given, withWait } from "./executions.ts";
+import { registerRehearsals } from "./rehearsals.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
 interface Parameter {
@@ -20,35 +22,7 @@ interface Plan {
   readonly parameters: readonly Parameter[];
   readonly fits: boolean;
   readonly problems: readonly string[];
-}
-
-interface Step {
-  readonly path: string;
-  readonly title: string;
-  readonly steps?: readonly Step[];
-  readonly yes?: readonly Step[];
-  readonly no?: readonly Step[];
-}
-
-interface StepRun {
-  readonly state: string;
-  readonly since: number;
-  readonly until?: number;
-  readonly says?: string;
-}
-
-interface Execution {
-  readonly id: string;
-  readonly plan: { readonly name: string };
-  readonly digest: string;
-  readonly state: string;
-  readonly says?: string;
-  readonly reason: string;
-  readonly owner: { readonly name: string };
-  readonly at: number;
-  readonly endedAt?: number;
-  readonly steps: readonly Step[];
-  readonly runs: Readonly<Record<string, StepRun>>;
+  readonly rehearsed: { readonly at: number; readonly outcome: string; readonly changed: boolean } | null;
 }
 
 interface Line {
@@ -60,12 +34,6 @@ interface Line {
   readonly state: string;
   readonly says?: string;
 }
-
-type Given = ApiOptions & { readonly reason: string; readonly wait?: boolean; readonly timeout: string };
-
-/** How often (ms) a wait looks. */
-const POLL = 250;
-const ENDED = new Set(["succeeded", "aborted", "reverted", "held"]);
 
 export function registerPlans(program: Command): void {
   const plan = program
@@ -92,6 +60,7 @@ export function registerPlans(program: Command): void {
       }),
     );
   registerDryRun(plan);
+  registerRehearsals(plan);
   withRun(plan.command("run"))
     .description("run a plan")
     .argument("<name>", "the plan")
@@ -175,13 +144,6 @@ export function registerPlans(program: Command): void {
   }
 }
 
-function withWait(command: Command): Command {
-  return withApi(command)
-    .requiredOption("--reason <text>", "why; the audit log keeps it")
-    .option("--wait", "until it has ended or needs somebody")
-    .option("--timeout <seconds>", "how long to wait, in seconds", "600");
-}
-
 function withRun(command: Command): Command {
   return withValues(withWait(command));
 }
@@ -219,54 +181,26 @@ async function idOf(api: ApiClient, name: string): Promise<string> {
   return newest.id;
 }
 
-async function followed(api: ApiClient, print: Printer, execution: Execution, options: Given): Promise<void> {
-  let now = execution;
-  if (options.wait === true) {
-    const until = performance.now() + Number(options.timeout) * 1000;
-    let said = "";
-    while (!ENDED.has(now.state) && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, POLL));
-      now = await api.call<Execution>("GET", `/v1/executions/${execution.id}`);
-      const line = progressOf(now);
-      if (line !== said) print.progress(line);
-      said = line;
-    }
-  }
-  print.say(now, () => executionText(now));
-  if (options.wait !== true) return;
-  const wanted = new Set(["succeeded", "reverted", "aborted"]);
-  if (!wanted.has(now.state))
-    throw new ApiFailure(`${now.id} is ${now.state}${now.says === undefined ? "" : `: ${now.says}`}`);
-}
-
-function progressOf({ id, state, steps, runs }: Execution): string {
-  const running = flat(steps).filter(({ path }) => runs[path]?.state === "running");
-  const says = running.map(({ path, title }) => `${path} ${title}${says1(runs[path]?.says)}`);
-  return `${id} ${state}${says.length === 0 ? "" : `: ${says.join("; ")}`}`;
-}
-
-const says1 = (says: string | undefined): string => (says === undefined ? "" : ` (${says})`);
-
-function flat(steps: readonly Step[]): Step[] {
-  return steps.flatMap((step) => [
-    step,
-    ...flat(step.steps ?? []),
-    ...flat(step.yes ?? []),
-    ...flat(step.no ?? []),
-  ]);
-}
-
 function listText(plans: readonly Plan[]): string {
   if (plans.length === 0) return "no plans; write one in plans/NAME.yaml of the configuration";
   return table(
-    ["plan", "fits", "owner", "what it does"],
-    plans.map(({ name, fits, owner, summary, problems }) => [
+    ["plan", "fits", "rehearsed", "owner", "what it does"],
+    plans.map(({ name, fits, rehearsed, owner, summary, problems }) => [
       name,
       fits ? paint("green", "yes") : paint("red", `no: ${problems[0]}`),
+      rehearsedText(rehearsed),
       owner,
       summary,
     ]),
   );
+}
+
+function rehearsedText(rehearsed: Plan["rehearsed"]): string {
+  if (rehearsed === null) return paint("yellow", "never");
+  const { at, outcome, changed } = rehearsed;
+  const ago = `${span(Date.now() - at)} ago`;
+  if (outcome !== "succeeded") return paint("red", `${ago}: ${outcome}`);
+  return changed ? paint("yellow", `${ago}; what it touches has changed`) : paint("green", ago);
 }
 
 function planText(plan: Plan): string {
@@ -295,32 +229,4 @@ function executionsText(lines: readonly Line[]): string {
       reason,
     ]),
   );
-}
-
-function executionText({
-  id,
-  plan,
-  state,
-  says,
-  owner,
-  at,
-  endedAt,
-  reason,
-  steps,
-  runs,
-}: Execution): string {
-  const head = `${paint("bold", id)} ${plan.name}: ${coloured(state)}${says1(says)}, by ${owner.name} at ${moment(at)}: ${reason}`;
-  const rows = flat(steps).map(({ path, title }) => {
-    const run = runs[path];
-    const took = run?.until === undefined ? "" : span(run.until - run.since);
-    return [path, title, coloured(run?.state ?? "to come"), took, run?.says ?? ""];
-  });
-  const end = endedAt === undefined ? [] : [`took ${((endedAt - at) / 1000).toFixed(1)} s`];
-  return [head, table(["step", "what", "state", "took", "says"], rows), ...end].join("\n");
-}
-
-function coloured(state: string): string {
-  if (["succeeded", "reverted", "done"].includes(state)) return paint("green", state);
-  if (["held", "failed", "aborted"].includes(state)) return paint("red", state);
-  return state === "to come" ? paint("dim", state) : paint("yellow", state);
 }

@@ -8,6 +8,7 @@ import { join, relative } from "node:path";
 import { FleetSchema } from "../model/configuration/fleet-schema.ts";
 import { GatewaySchema } from "../model/configuration/gateway-schema.ts";
 import { PlanSchema } from "../model/configuration/plan-schema.ts";
+import { RolloutSchema } from "../model/configuration/rollout-schema.ts";
 import { RoutesSchema } from "../model/configuration/routes-schema.ts";
 import { SafetySchema } from "../model/configuration/safety-schema.ts";
 
@@ -17,6 +18,7 @@ const SCHEMAS = {
   gateway: GatewaySchema,
   safety: SafetySchema,
   plan: PlanSchema,
+  rollout: RolloutSchema,
 };
 const ROOT = join(import.meta.dirname, "..");
 

@@ -47,14 +47,20 @@ export interface OverlayRequest {
 
 /** @throws Refused when the files are invalid, or do not carry the overlays */
 export function draftApply(before: Standing | undefined, base: Base): Draft {
-  const { config, problems } = readBase(base);
-  if (config === undefined) {
-    throw new Refused("invalid-configuration", "the configuration is invalid; nothing was changed", {
-      problems: problems.map((p) => ({ ...p, text: formatProblem(p) })),
-    });
-  }
-  return draftOf(before, base, config, before?.overlays ?? [], problems);
+  const { baseConfig, problems } = readable(base);
+  return draftOf(before, base, baseConfig, before?.overlays ?? [], problems);
 }
+
+function readable(base: Base): { base: Base; baseConfig: Config; problems: readonly Problem[] } {
+  const { config, problems } = readBase(base);
+  if (config !== undefined) return { base, baseConfig: config, problems };
+  throw new Refused("invalid-configuration", "the configuration is invalid; nothing was changed", {
+    problems: problems.map((p) => ({ ...p, text: formatProblem(p) })),
+  });
+}
+
+/** At once: more are a configuration that nobody reviewed. */
+const MOST_OVERLAYS = 1_000;
 
 /** Overlays that are laid and taken away together. */
 export interface OverlaySet {
@@ -63,16 +69,21 @@ export interface OverlaySet {
   readonly remove: readonly string[];
   /** Overlays that were taken away earlier, as they were. */
   readonly restore?: readonly Overlay[];
+  /** Files that take the place of the base in the same revision. */
+  readonly base?: Base;
 }
 
 export interface OverlayDraft extends Draft {
   readonly laid: readonly Overlay[];
   readonly removed: readonly Overlay[];
+  /** Everything that it does, as freezes except it. */
+  readonly actions: readonly string[];
 }
 
 /** @throws Refused when another overlay writes the same, one does not fit, or there is none to remove or supersede */
 export function draftOverlays(before: Standing, set: OverlaySet, owner: string, now: number): OverlayDraft {
-  const { base, baseConfig, revision } = before;
+  const { revision } = before;
+  const { base, baseConfig } = set.base === undefined ? before : readable(set.base);
   const removed: Overlay[] = set.remove.map((id) => find(before, id, ""));
   let overlays = before.overlays.filter((o) => !removed.includes(o));
   const laid: Overlay[] = [];
@@ -99,7 +110,26 @@ export function draftOverlays(before: Standing, set: OverlaySet, owner: string, 
     laid.push(overlay);
     overlays = [...overlays, overlay];
   }
-  return { ...draftOf(before, base, baseConfig, overlays, []), laid, removed };
+  // What was taken away to be given back has had its place.
+  if (laid.length > 0 && overlays.length > MOST_OVERLAYS) {
+    const message = `there are ${MOST_OVERLAYS} overlays already; take some away, or write what is to stay into the base`;
+    throw new Refused("too-many", message);
+  }
+  const draft = draftOf(before, base, baseConfig, overlays, []);
+  return { ...draft, laid, removed, actions: actionsOf(set, [...laid, ...(set.restore ?? [])], removed) };
+}
+
+/** What takes the place of an overlay that is taken away changes it, and gives nothing back. */
+function actionsOf(set: OverlaySet, laid: readonly Overlay[], removed: readonly Overlay[]): string[] {
+  const isReplaced = (old: Overlay): boolean =>
+    laid.some(({ change }) => change.kind === old.change.kind && conflictOf(change, [old]) !== undefined);
+  const given = removed.filter((old) => !isReplaced(old)).map(({ change }) => `un${change.kind}`);
+  const kinds = [
+    ...(set.base === undefined ? [] : ["apply"]),
+    ...laid.map(({ change }) => change.kind),
+    ...given,
+  ];
+  return [...new Set(kinds)];
 }
 
 /** One overlay; its id is `ov-NEXT`. @throws Refused as `draftOverlays` */

@@ -109,12 +109,19 @@ export class FigureRing {
 
   /** Of the newest cells, the one under way among them: never older than as many lengths. */
   sum(cells: number, now: number, wanted: (id: number) => boolean): Sum {
+    const last = Math.floor(now / this.length);
+    return this.between(last - cells + 1, last, wanted);
+  }
+
+  /** Of cells by number, both among them, as far as they are still here. */
+  between(first: number, last: number, wanted: (id: number) => boolean): Sum {
     const rows = new Map<number, Float64Array>();
     const limited = new Map<string, number>();
     const covered = new Map<string, number>();
     const spans: Span[] = [];
     let folded = 0;
-    for (const cell of this.#newest(cells, now)) {
+    for (const cell of this.#cells) {
+      if (cell === undefined || cell.at < first || cell.at > last) continue;
       spans.push(...cell.spans);
       folded = Math.max(folded, cell.folded);
       for (const [gateway, span] of cell.covered) covered.set(gateway, (covered.get(gateway) ?? 0) + span);
@@ -133,13 +140,6 @@ export class FigureRing {
     const cell = { at, spans: [], rows: new Rows(), limited: new Map(), covered: new Map(), folded: 0 };
     this.#cells[place] = cell;
     return cell;
-  }
-
-  #newest(cells: number, now: number): Cell[] {
-    const last = Math.floor(now / this.length);
-    return this.#cells.filter(
-      (cell) => cell !== undefined && cell.at > last - cells && cell.at <= last,
-    ) as Cell[];
   }
 }
 

@@ -1,6 +1,6 @@
 /** What people, gates and alerts are told of a series: a rate, shares, latencies. Where nothing was counted, null. */
 import { BUCKETS, quantileOf } from "../model/latency-histogram.ts";
-import { type Outcome, OUTCOME, OUTCOMES, servedOf } from "../model/outcome.ts";
+import { type Outcome, OUTCOME, OUTCOMES, requestsOf, servedOf } from "../model/outcome.ts";
 import type { WindowSum } from "./fleet-figures.ts";
 import { WIDTH } from "./figure-ring.ts";
 
@@ -22,7 +22,7 @@ export interface Figure {
 export function figureOf(row: Float64Array, known: number): Figure {
   const counts = row.subarray(0, OUTCOMES.length);
   const latencies = row.subarray(OUTCOMES.length, OUTCOMES.length + BUCKETS);
-  const requests = counts.reduce((sum, n) => sum + n, 0);
+  const requests = requestsOf(counts);
   const served = servedOf(counts);
   const share = (n: number): number | null => (served === 0 ? null : n / served);
   const quantile = (of: number): number | null => {

@@ -6,7 +6,7 @@
  * 140 MiB at the very most; a fleet of 20 routes and 3 units takes 4.
  */
 import type { Version } from "../model/fleet.ts";
-import { MOST_SERIES as MOST_OF_SLICE, OTHER, type Slice } from "../model/report.ts";
+import { MOST_SERIES as MOST_OF_SLICE, OTHER, type SeriesCounts, type Slice } from "../model/report.ts";
 import { FigureRing, type Placed, type Sum } from "./figure-ring.ts";
 
 export const WINDOWS = { "10s": 10_000, "1m": 60_000, "10m": 600_000, "1h": 3_600_000 } as const;
@@ -22,15 +22,21 @@ const MOST_STARTS = 4;
 const REMEMBERED = 64;
 /** A slice is here a second after its end, at most, when all is well. */
 const BEHIND = 1_000;
+/** Seconds after which nothing more is said of a second: a slice lies where its middle is, and then comes its way. */
+const CLOSED = 3;
 
 export interface SeriesName {
   readonly route: string;
   /** Empty where no unit was reached. */
   readonly unit: string;
   readonly version: Version;
+  /** Missing: users'. */
+  readonly traffic?: "stress";
 }
 
 export interface FigureFilter {
+  /** Missing: users' alone. What is decided by figures is decided by those. */
+  readonly traffic?: "stress";
   readonly route?: string;
   readonly unit?: string;
   readonly version?: Version;
@@ -78,11 +84,15 @@ export class FleetFigures {
     const to = now - slice.age;
     const series: [number, readonly number[], readonly number[]][] = [];
     let { folded } = slice;
-    for (const [route, unit, version, outcomes, latencies] of slice.series) {
-      const id = this.#idOf({ route, unit, version }, now);
-      if (this.#known.get(id)!.name.route !== route) folded++;
-      series.push([id, outcomes, latencies]);
-    }
+    const take = (counts: readonly SeriesCounts[], traffic: Pick<SeriesName, "traffic">): void => {
+      for (const [route, unit, version, outcomes, latencies] of counts) {
+        const id = this.#idOf({ route, unit, version, ...traffic }, now);
+        if (this.#known.get(id)!.name.route !== route) folded++;
+        series.push([id, outcomes, latencies]);
+      }
+    };
+    take(slice.series, {});
+    take(slice.stress ?? [], { traffic: "stress" });
     const { limited } = slice;
     const placed: Placed = { gateway, from: to - slice.span, to, folded, series, limited };
     for (const ring of [this.#seconds, this.#tens, this.#minutes]) ring.add(placed, now);
@@ -101,6 +111,23 @@ export class FleetFigures {
       ...rest,
       series: [...rows].map(([id, row]) => ({ name: this.#known.get(id)!.name, row })),
       covered: new Map([...covered].map(([gateway, span]) => [gateway, Math.min(1, span / whole)])),
+    };
+  }
+
+  /**
+   * Whole seconds, each told once: those after `after`, as soon as every gateway has had the time to report them.
+   *
+   * @param after the last that was told; undefined: none, and nothing of before now is
+   */
+  seconds(after: number | undefined, filter: FigureFilter): WindowSum & { readonly last: number } {
+    const last = Math.floor(this.#now() / this.#seconds.length) - CLOSED;
+    const wanted = (id: number): boolean => matches(this.#known.get(id)!.name, filter);
+    const { rows, covered, ...rest } = this.#seconds.between((after ?? last) + 1, last, wanted);
+    return {
+      ...rest,
+      series: [...rows].map(([id, row]) => ({ name: this.#known.get(id)!.name, row })),
+      covered: new Map(covered),
+      last: Math.max(last, after ?? last),
     };
   }
 
@@ -136,18 +163,20 @@ export class FleetFigures {
   }
 
   #idOf(name: SeriesName, now: number): number {
-    const key = `${name.route}\n${name.unit}\n${name.version}`;
+    const key = `${name.route}\n${name.unit}\n${name.version}\n${name.traffic ?? ""}`;
     const id = this.#ids.get(key) ?? this.#newId(key, name, now);
     this.#known.get(id)!.heardAt = now;
     return id;
   }
 
   #newId(key: string, name: SeriesName, now: number): number {
-    // One place is kept for what finds none.
+    // One place is kept for what finds none, and one for stress traffic that does not.
     const most = (name.version === "stable" ? MOST_STABLE : MOST_SERIES) - 1;
     if (this.#ids.size >= most && name.route !== OTHER) {
       this.#sweep(now);
-      if (this.#ids.size >= most) return this.#idOf({ route: OTHER, unit: "", version: "stable" }, now);
+      if (this.#ids.size >= most) {
+        return this.#idOf({ ...name, route: OTHER, unit: "", version: "stable" }, now);
+      }
     }
     const id = this.#free++;
     this.#ids.set(key, id);
@@ -167,8 +196,9 @@ export class FleetFigures {
   }
 }
 
-function matches(name: SeriesName, { route, unit, version }: FigureFilter): boolean {
+function matches(name: SeriesName, { route, unit, version, traffic }: FigureFilter): boolean {
   return (
+    name.traffic === traffic &&
     (route === undefined || name.route === route) &&
     (unit === undefined || name.unit === unit) &&
     (version === undefined || name.version === version)

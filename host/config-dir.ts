@@ -35,7 +35,7 @@ export function readConfigDir(dir: string): ConfigDir {
     });
     return undefined;
   };
-  const { config, problems } = readConfig(read, () => planFiles(dir));
+  const { config, problems } = readConfig(read, () => FOLDERS.flatMap((folder) => filesIn(dir, folder)));
   if (unreadable.length === 0) return { config, problems, files: [...files] };
   // A file that is there and cannot be read is told once, and not also as missing.
   const names = new Set(unreadable.map((problem) => problem.file));
@@ -43,9 +43,12 @@ export function readConfigDir(dir: string): ConfigDir {
   return { config: undefined, problems: [...unreadable, ...others].sort(byPlace), files: [...files] };
 }
 
-function planFiles(dir: string): string[] {
+/** Folders whose files no other file names. */
+const FOLDERS = ["plans", "rollouts"];
+
+function filesIn(dir: string, folder: string): string[] {
   try {
-    return readdirSync(join(dir, "plans")).map((name) => `plans/${name}`);
+    return readdirSync(join(dir, folder)).map((name) => `${folder}/${name}`);
   } catch {
     return [];
   }

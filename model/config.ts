@@ -1,7 +1,9 @@
 import type { Fleet } from "./fleet.ts";
+import type { Forecast } from "./forecast/forecast.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
 import type { Limit } from "./limit.ts";
 import type { Plan } from "./plan.ts";
+import type { Rollout } from "./rollout/rollout.ts";
 import type { Route } from "./route.ts";
 import type { Safety } from "./safety.ts";
 
@@ -24,4 +26,7 @@ export interface Config {
   readonly breakers?: readonly ForcedBreaker[];
   /** By name: the control plane's business, too. */
   readonly plans?: readonly Plan[];
+  readonly rollouts?: readonly Rollout[];
+  /** What is expected to be asked: the control plane's business, too. */
+  readonly forecast?: Forecast;
 }

@@ -8,6 +8,8 @@
  * - `limited`, `shed`: turned away by a limit, or because the unit was busy.
  * - `refused`: the gateway would not pass it on: malformed, too large, without a key, or the route is degraded.
  * - `gone`: the client left before the whole answer.
+ * - `retried`: no end of a request, but an attempt that failed and was made again. It belongs to the version that failed:
+ *   the request's end may be another version's.
  */
 export const OUTCOMES = [
   "success",
@@ -18,6 +20,7 @@ export const OUTCOMES = [
   "shed",
   "refused",
   "gone",
+  "retried",
 ] as const;
 
 export type Outcome = (typeof OUTCOMES)[number];
@@ -26,6 +29,13 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const OUTCOME = Object.fromEntries(OUTCOMES.map((outcome, at) => [outcome, at])) as Readonly<
   Record<Outcome, number>
 >;
+
+/** Requests, however they ended. @param counts by `OUTCOMES` */
+export function requestsOf(counts: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < OUTCOME.retried; i++) sum += counts[i]!;
+  return sum;
+}
 
 /** Requests that units were to answer: nobody turned them away, and their clients stayed. @param counts by `OUTCOMES` */
 export function servedOf(counts: ArrayLike<number>): number {

@@ -2,8 +2,9 @@
 import type { Config } from "./config.ts";
 import type { Version } from "./fleet.ts";
 import type { Expression } from "./figure-expression.ts";
+import type { EvidencePolicy } from "./rollout/rollout.ts";
 import type { LimitMode } from "./limit.ts";
-import type { OverlayChange } from "./overlay.ts";
+import type { OverlayChange, Testers } from "./overlay.ts";
 import { rangesOf, type SlotRange } from "./slots.ts";
 
 /** A call to a system of the user's own. */
@@ -59,6 +60,14 @@ export type Act =
       readonly state: "open" | "closed";
     }
   | { readonly kind: "weight"; readonly service: string; readonly share: number }
+  | {
+      readonly kind: "canary";
+      readonly service: string;
+      readonly unit: string;
+      readonly share: number;
+      readonly salt: string;
+      readonly testers: Testers;
+    }
   | { readonly kind: "pin"; readonly key: string; readonly unit: string }
   | {
       readonly kind: "mirror";
@@ -83,10 +92,37 @@ export type Control =
   | { readonly kind: "wait"; readonly milliseconds: number }
   | { readonly kind: "approve"; readonly role: string; readonly count: number; readonly timeout: number }
   | { readonly kind: "notify"; readonly text: string }
-  | { readonly kind: "hook"; readonly call: HookCall };
+  | { readonly kind: "hook"; readonly call: HookCall }
+  | Rolling;
+
+/** What only rollouts do. They wait as long as their execution's deadline lets them. */
+export type Rolling =
+  /** Every endpoint of the canary is well. */
+  | { readonly kind: "ready"; readonly service: string; readonly unit: string }
+  /** The canary is looked at, against stable of the same unit at the same time. */
+  | {
+      readonly kind: "bake";
+      readonly service: string;
+      readonly unit: string;
+      readonly share: number;
+      /** Milliseconds, at least. */
+      readonly bake: number;
+      readonly evidence: EvidencePolicy;
+    }
+  /** A version is asked for nothing any more. */
+  | {
+      readonly kind: "quiet";
+      readonly service: string;
+      readonly unit: string;
+      readonly version: Version;
+    }
+  /** In the base, the canary becomes stable; what the rollout laid goes in the same commit. */
+  | { readonly kind: "promote"; readonly service: string; readonly units: readonly string[] };
 
 export type Structure =
   | { readonly kind: "parallel"; readonly steps: readonly Step[] }
+  /** One after the other: a branch of what is parallel. */
+  | { readonly kind: "sequence"; readonly steps: readonly Step[] }
   | {
       readonly kind: "if";
       readonly condition: Expression;
@@ -102,17 +138,33 @@ export type Step = {
   readonly title: string;
 } & (Act | Control | Structure);
 
-export type Leaf = Exclude<Step, { readonly kind: "parallel" | "if" }>;
+export type Leaf = Exclude<Step, { readonly kind: "parallel" | "sequence" | "if" }>;
+
+/** Every kind that lays nothing. */
+const NO_ACTS: Readonly<Record<(Control | Structure)["kind"], true>> = {
+  gate: true,
+  wait: true,
+  approve: true,
+  notify: true,
+  hook: true,
+  ready: true,
+  bake: true,
+  quiet: true,
+  promote: true,
+  parallel: true,
+  sequence: true,
+  if: true,
+};
 
 export function isAct(step: Step): step is Step & Act {
-  return !["gate", "wait", "approve", "notify", "hook", "parallel", "if"].includes(step.kind);
+  return !Object.hasOwn(NO_ACTS, step.kind);
 }
 
 /** Steps in the order in which they are written, those inside of others behind them. */
 export function* eachStep(steps: readonly Step[]): Generator<Step> {
   for (const step of steps) {
     yield step;
-    if (step.kind === "parallel") yield* eachStep(step.steps);
+    if (step.kind === "parallel" || step.kind === "sequence") yield* eachStep(step.steps);
     else if (step.kind === "if") {
       yield* eachStep(step.yes);
       yield* eachStep(step.no);
@@ -141,6 +193,10 @@ export function changesOf(act: Act, config: Config): OverlayChange[] {
       return [{ kind: "breaker", service: act.service, unit: act.unit, state: act.state }];
     case "weight":
       return [{ kind: "weight", service: act.service, share: act.share }];
+    case "canary": {
+      const { service, unit, share, salt, testers } = act;
+      return [{ kind: "canary", service, unit, share, salt, testers }];
+    }
     case "pin":
       return [{ kind: "pin", key: act.key, unit: act.unit }];
     case "mirror": {

@@ -68,8 +68,8 @@ export interface Plan {
   readonly name: string;
   readonly summary: string;
   readonly owner: string;
-  /** `failover`: the unit may be dead and its data behind, so writes may be lost. */
-  readonly kind: "contingency" | "failover";
+  /** `failover`: the unit may be dead and its data behind, so writes may be lost. `rollout`: made of one, by no file. */
+  readonly kind: "contingency" | "failover" | "rollout";
   readonly parameters: readonly PlanParameter[];
   readonly trigger: {
     /** Alerts that suggest it. */

@@ -2,7 +2,7 @@
 import { eachStep } from "../../model/plan-step.ts";
 import { Refused } from "../refused.ts";
 import type { Role } from "../tokens.ts";
-import { type Execution, type StepRun, withRun } from "./execution.ts";
+import { type Execution, isLive, type StepRun, withRun } from "./execution.ts";
 import { failedSteps, isMidTransfer } from "./program.ts";
 
 /** @throws Refused */
@@ -32,8 +32,10 @@ export function resume(execution: Execution, without: readonly string[]): Execut
       const { until: _until, says: _says, ...kept } = run;
       next = withRun(next, path, { ...kept, state: "running" });
     } else {
-      const { [path]: _run, ...runs } = next.runs;
-      next = { ...next, runs };
+      // A unit that was given back begins again with its first share.
+      const turn = run.takenBack === true ? path.slice(0, path.lastIndexOf(".") + 1) : `${path}.`;
+      const runs = Object.entries(next.runs).filter(([one]) => one !== path && !one.startsWith(turn));
+      next = { ...next, runs: Object.fromEntries(runs) };
     }
   }
   // A revert that failed goes on as a revert.
@@ -83,6 +85,9 @@ export function revert(execution: Execution, by: string): Execution {
 
 /** Another one takes its place, and what it laid. */
 export function supersede(execution: Execution, now: number): Execution {
+  if (!isLive(execution)) {
+    throw new Refused("conflict", `${execution.id} does not run, and cannot be superseded`);
+  }
   if (Object.values(execution.runs).some(isMidTransfer)) {
     throw new Refused("conflict", `${execution.id} is in the middle of a batch; try again in a second`);
   }

@@ -5,22 +5,29 @@
  * them after a crash. What lays overlays is written together with them; what calls out stores that it will, first.
  */
 import { describeEvaluation } from "../../model/figure-expression.ts";
-import type { Overlay } from "../../model/overlay.ts";
 import { type Act, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
+import { promoted } from "../../model/rollout/promotion.ts";
+import type { Base } from "../base.ts";
 import type { Standing } from "../draft.ts";
 import { setOf } from "./act-set.ts";
 import type { Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import type { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
 import { type Execution, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
 import type { Caller, HookResult } from "./hooks.ts";
+import { failing, owning } from "./owning.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
+import type { Progress, Rollouts } from "../rollouts/rolling.ts";
+import { backOf } from "../rollouts/taking-back.ts";
 import type { Sight } from "./sight.ts";
 import type { Timers } from "./timers.ts";
-import { type Manner, transfersOf, unfenced } from "./transfers.ts";
+import { FENCE_TIMEOUT, type Manner, strangers, transfersOf, unfenced } from "./transfers.ts";
 import { Transferring } from "./transferring.ts";
 import type { Writer } from "./writer.ts";
 
+/** After a refusal of the safety rules a rollout asks again after so long (ms). */
+const AGAIN = 5_000;
 /** Gateways that have not acknowledged an act by then (ms) fail it. */
 export const CONVERGENCE_TIMEOUT = 30_000;
 
@@ -28,7 +35,14 @@ export interface DriverOptions {
   readonly gateways: Gateways;
   readonly sight: Sight;
   readonly hooks: Caller;
+  readonly rollouts: Rollouts;
+  /** Makes a base quick to read. */
+  readonly read: (base: Base) => Promise<unknown>;
   readonly timers: Timers;
+  /** Every gateway that may serve. */
+  readonly roster: Pick<Roster, "names">;
+  /** Milliseconds that this control plane has led. */
+  readonly ledFor: () => number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Something came that the driver waits for. */
@@ -54,6 +68,9 @@ export class Driver {
     const { execution } = writer;
     const isRunning = execution.state === "running";
     const { leaves, ifs } = dueSteps(execution.steps, execution.runs);
+    if (isRunning && leaves[0] !== undefined && this.#isTooLate(execution)) {
+      return await this.#end(writer, leaves[0], "failed", "the rollout's deadline has passed");
+    }
     for (const step of isRunning ? ifs : []) if (await this.#decide(writer, step)) return true;
     for (const leaf of leaves) {
       // Whoever pauses or aborts does not leave writes held: a batch that is fenced goes on to its end.
@@ -83,6 +100,9 @@ export class Driver {
     } catch (error) {
       if (!(error instanceof Refused) || ["conflict", "not-leader", "store"].includes(error.kind))
         throw error;
+      // A rollout has time: a freeze ends, a unit comes back.
+      if ((leaf.kind === "canary" || leaf.kind === "promote") && error.kind === "safety")
+        return await this.#holdOff(writer, leaf, error);
       // A rule, a conflict with another's overlay, something that is not there any more.
       return await this.#end(writer, leaf, "failed", error.message);
     }
@@ -124,7 +144,64 @@ export class Driver {
       }
       case "hook":
         return await this.#hook(writer, leaf, run);
+      case "ready":
+      case "bake":
+      case "quiet":
+        return await this.#become(
+          writer,
+          leaf,
+          this.#options.rollouts.look(execution, leaf, run, standing.config),
+        );
+      case "promote":
+        return await this.#promote(writer, leaf, run);
     }
+  }
+
+  async #become(writer: Writer, leaf: Leaf, progress: Progress): Promise<boolean> {
+    if ("ends" in progress)
+      return await this.#end(writer, leaf, progress.ends, progress.says, progress.more ?? {});
+    if ("becomes" in progress) {
+      await this.#update(writer, leaf, progress.becomes);
+      return false;
+    }
+    return await this.#say(writer, leaf, progress.waits);
+  }
+
+  #isTooLate({ id, at, rollout }: Execution): boolean {
+    return (
+      rollout !== undefined && this.#options.timers.isOver(`${id} deadline`, at, rollout.written.deadline)
+    );
+  }
+
+  /** Tries again in a while. */
+  async #holdOff(writer: Writer, leaf: Leaf, { message }: Refused): Promise<boolean> {
+    const says = `waits: ${message}`;
+    const run = writer.execution.runs[leaf.path];
+    const next: StepRun = { state: "running", since: this.#options.now(), says };
+    await writer.save(
+      run?.says === says
+        ? withRun(writer.execution, leaf.path, next)
+        : this.#noted(writer.execution, leaf, next, says, writer.standing),
+    );
+    return false;
+  }
+
+  /** In one commit the base says what the rollout came to, and the rollout says nothing any more. */
+  async #promote(writer: Writer, leaf: Extract<Leaf, { kind: "promote" }>, run: StepRun): Promise<boolean> {
+    const { execution, standing } = writer;
+    if (run.says !== undefined && !this.#isOver(execution, leaf, run.since, AGAIN, "again")) return false;
+    const next = promoted(standing.base.get("fleet.yaml") ?? "", leaf.service, leaf.units);
+    if ("problem" in next) return await this.#end(writer, leaf, "failed", next.problem);
+    const base: Base = new Map([...standing.base, ["fleet.yaml", next.text]]);
+    await this.#options.read(base);
+    const remove = standing.overlays.filter(({ id }) => execution.overlays.includes(id)).map(({ id }) => id);
+    await writer.change({ lay: [], remove, base }, leaf.title, (made) => {
+      const own = owning(execution, [], made.removed, standing.overlays);
+      const says = `revision ${made.revision.number}: fleet.yaml was changed; commit it where it is kept`;
+      const until = this.#options.now();
+      return this.#noted(own, leaf, { state: "done", since: run.since, until, says }, says, standing);
+    });
+    return true;
   }
 
   async #hook(writer: Writer, leaf: Extract<Leaf, { kind: "hook" }>, run: StepRun): Promise<boolean> {
@@ -155,7 +232,9 @@ export class Driver {
     const { execution, standing } = writer;
     const run = execution.runs[leaf.path];
     if (leaf.kind === "evacuate" || leaf.kind === "move") return await this.#move(writer, leaf, run);
-    if (run === undefined) {
+    if (run !== undefined && run.revision === undefined && !this.#isOver(execution, leaf, run.since, AGAIN))
+      return false;
+    if (run?.revision === undefined) {
       const set = setOf(leaf, execution, standing);
       if (set.lay.length + set.remove.length === 0)
         return await this.#end(writer, leaf, "done", "nothing to do");
@@ -175,6 +254,10 @@ export class Driver {
         ? unfenced(gateways, revision, execution.without)
         : { lost: [] as string[], ...gateways.convergence(revision) };
     const left = [...behind, ...lost, ...refused].filter((name) => !execution.without.includes(name));
+    if (left.length === 0 && (leaf.kind === "fence" || this.#options.ledFor() < FENCE_TIMEOUT)) {
+      // Those that only the leader before knew come in a moment.
+      left.push(...(await strangers(gateways, this.#options.roster, execution.without)));
+    }
     if (left.length > 0) {
       const says = `${left.slice(0, 5).join(", ")} ${left.length === 1 ? "has" : "have"} not acknowledged revision ${revision}`;
       if (this.#isOver(execution, leaf, run.since, CONVERGENCE_TIMEOUT)) {
@@ -274,8 +357,28 @@ export class Driver {
     const run: StepRun = { ...before, ...more, state, until: now, ...(says === undefined ? {} : { says }) };
     const what = says === undefined ? state : `${state}: ${says}`;
     const noted = this.#noted(writer.execution, leaf, run, what, writer.standing);
-    await writer.save(state === "failed" ? failing(noted, `step ${leaf.path} failed: ${says}`) : noted);
+    if (state === "done") await writer.save(noted);
+    else await this.#fail(writer, leaf, failing(noted, `step ${leaf.path} failed: ${says}`));
     return true;
+  }
+
+  /** A rollout's unit is taken back in the commit that says that it failed. */
+  async #fail(writer: Writer, leaf: Leaf, failed: Execution): Promise<void> {
+    const { standing } = writer;
+    const back = backOf(failed, leaf, standing, this.#options.rollouts);
+    if (back.dead !== undefined) {
+      const says = `${failed.says}; stable of ${back.dead} is dead, so its users stay on the canary`;
+      await writer.save({ ...failed, state: "held", says });
+      return;
+    }
+    if (back.remove.length === 0) {
+      await writer.save(failed);
+      return;
+    }
+    const run: StepRun = { ...failed.runs[leaf.path]!, takenBack: true };
+    await writer.change({ lay: [], remove: back.remove }, failed.says ?? "", (made) =>
+      owning(withRun(failed, leaf.path, run), [], made.removed, standing.overlays),
+    );
   }
 
   #noted(execution: Execution, step: Step, run: StepRun, what: string, { config }: Standing): Execution {
@@ -285,29 +388,4 @@ export class Driver {
       figures: this.#options.sight.snapshot(config),
     });
   }
-}
-
-function failing(execution: Execution, says: string): Execution {
-  if (execution.state !== "running" && execution.state !== "paused") return execution;
-  return { ...execution, state: execution.plan.onFailure === "revert" ? "reverting" : "held", says };
-}
-
-/** The execution with what it owns after a change: its own overlays, and others' that it took away. */
-export function owning(
-  execution: Execution,
-  laid: readonly Overlay[],
-  removed: readonly Overlay[],
-  before: readonly Overlay[],
-): Execution {
-  const gone = new Set(removed.map(({ id }) => id));
-  const lying = new Set(before.map(({ id }) => id));
-  const foreign = removed.filter(({ id }) => !execution.overlays.includes(id));
-  return {
-    ...execution,
-    overlays: [
-      ...execution.overlays.filter((id) => !gone.has(id) && lying.has(id)),
-      ...laid.map(({ id }) => id),
-    ],
-    removed: [...execution.removed, ...foreign],
-  };
 }

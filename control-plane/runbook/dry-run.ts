@@ -81,7 +81,7 @@ export function dryRun(
     }
     try {
       const draft = draftOf(step, current, standing, now);
-      const deed = { action: draft.laid[0]?.change.kind ?? "undrain", target: title, actor };
+      const deed = { actions: draft.actions, target: title, actor };
       const after: Table = compileTable(draft.config);
       steps.push({
         ...bare,

@@ -8,14 +8,21 @@ import type { OverlaySet } from "../draft.ts";
 import type { Desk, OverlayChanges } from "../desk.ts";
 import { needed, type Standing } from "../draft.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
-import { type PutDocument, type Store, type StoredDocument, Unavailable } from "../store/store.ts";
-import { effective } from "../../model/effective.ts";
-import { digestOf } from "../base.ts";
+import { type PutDocument, type Store, Unavailable } from "../store/store.ts";
+import type { Base } from "../base.ts";
+import { Book, type Held, MOST_LIVE } from "./book.ts";
 import { Driver } from "./driver.ts";
+import { expired, isEnding, succeeded } from "./ending.ts";
 import { EXECUTION, type Execution, isLive, ownerOf, withEntry } from "./execution.ts";
 import type { Caller } from "./hooks.ts";
-import { isFinished } from "./program.ts";
+import { isFinished, isMidTransfer } from "./program.ts";
+import { Rollouts } from "../rollouts/rolling.ts";
+import { unitsOf } from "../rollouts/suspension.ts";
+import { pause } from "./commands.ts";
+import { auditOf, type Commanded, newsOf, put } from "./record.ts";
+import { proven } from "./proof.ts";
 import type { Sight } from "./sight.ts";
 import { Timers } from "./timers.ts";
 import type { Writer } from "./writer.ts";
@@ -32,41 +39,51 @@ export interface EngineOptions {
   /** The leadership to write under; undefined while this control plane does not lead. */
   readonly epoch: () => number | undefined;
   readonly onError: (error: Error) => void;
+  /** Makes a base quick to read; undefined: it is read where it is needed. */
+  readonly read?: (base: Base) => Promise<unknown>;
 }
 
-/** Executions that live at once, and those that are kept after they ended. */
-export const MOST_LIVE = 200;
-export const MOST_ENDED = 1_000;
-const PAGE = 200;
 /** Small steps of one execution in one go, so that none holds the others up. */
 const STRIDE = 50;
 
-interface Held {
-  execution: Execution;
-  version: number;
-  /** It is not known whether the last write was done. */
-  inDoubt: boolean;
-  queue: Promise<unknown>;
-}
-
 /** A change of an execution that somebody commands. */
 export type Change = (execution: Execution) => Execution;
+
+/** An execution that begins in the place of another: one commit ends that one and begins this one. */
+export interface Succession {
+  readonly id: string;
+  readonly change: Change;
+}
 
 export class Engine {
   readonly #options: EngineOptions;
   readonly #driver: Driver;
   readonly #timers: Timers;
-  readonly #held = new Map<string, Held>();
-  #epoch: number | undefined;
-  #newest = 0;
+  readonly #rollouts: Rollouts;
+  readonly #book: Book;
+  /** One begins at a time: each is held against those that live. */
+  #starting: Promise<unknown> = Promise.resolve();
   #isDriving = false;
   #isWoken = false;
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { gateways, sight, hooks, now, monotonic } = options;
+    const { gateways, sight, hooks, store, now, monotonic } = options;
+    this.#book = new Book(options);
     this.#timers = new Timers(now, monotonic);
-    this.#driver = new Driver({ gateways, sight, hooks, timers: this.#timers, now, wake: () => this.wake() });
+    this.#rollouts = new Rollouts(sight.evidence);
+    this.#driver = new Driver({
+      gateways,
+      sight,
+      hooks,
+      rollouts: this.#rollouts,
+      read: options.read ?? (async () => {}),
+      roster: new Roster(store, now),
+      ledFor: () => this.#book.ledFor,
+      timers: this.#timers,
+      now,
+      wake: () => this.wake(),
+    });
   }
 
   /** Takes the next steps of all that live. Called often; cheap where nothing is due. */
@@ -79,11 +96,10 @@ export class Engine {
     try {
       do {
         this.#isWoken = false;
-        await this.#lead();
-        if (this.#epoch === undefined) return;
-        await Promise.all(
-          [...this.#held.values()].map((held) => this.#inTurn(held, () => this.#drive(held))),
-        );
+        await this.#book.lead();
+        if (this.#book.epoch === undefined) return;
+        await Promise.all(this.#book.all.map((held) => this.#inTurn(held, () => this.#drive(held))));
+        await this.#forgetOld();
       } while (this.#isWoken);
     } catch (error) {
       this.#options.onError(error as Error);
@@ -98,27 +114,91 @@ export class Engine {
 
   /** Those that live, as this leader knows them. @throws Refused when it does not lead */
   async live(): Promise<readonly Execution[]> {
-    await this.#leading();
-    return [...this.#held.values()].map(({ execution }) => execution).filter(isLive);
+    await this.#book.leading();
+    return this.#book.live;
   }
 
-  /** @param make given the id that is next @throws Refused */
+  /** One of them, as this leader knows it. @throws Refused when it does not lead */
+  async find(id: string): Promise<Execution | undefined> {
+    await this.#book.leading();
+    return this.#book.all.find(({ execution }) => execution.id === id)?.execution;
+  }
+
+  /** When a plan went through to its end last, for real; undefined: never, or not since executions are kept. */
+  async provenAt(plan: string): Promise<number | undefined> {
+    await this.#book.leading();
+    const ends = this.#book.all.flatMap(({ execution: { plan: own, steps, runs, rollout, ...one } }) =>
+      own.name === plan && rollout === undefined && isFinished(steps, runs) ? (one.endedAt ?? []) : [],
+    );
+    return ends.length === 0 ? undefined : Math.max(...ends);
+  }
+
+  /**
+   * @param make given the id that is next, those that live, and the one whose place it takes
+   * @throws Refused as `make` does, too
+   */
   async start(
-    make: (id: string) => Execution,
+    make: (id: string, live: readonly Execution[], superseded: Execution | undefined) => Execution,
     also: (made: Execution) => readonly PutDocument[],
+    supersedes?: Succession,
   ): Promise<Execution> {
-    await this.#leading();
-    const live = [...this.#held.values()].filter(({ execution }) => isLive(execution));
-    if (live.length >= MOST_LIVE) {
-      throw new Refused("too-many", `${MOST_LIVE} executions live already; let some end first`);
-    }
-    this.#newest += 1;
-    const execution = make(`ex-${this.#newest}`);
-    const held: Held = { execution, version: 0, inDoubt: false, queue: Promise.resolve() };
-    await this.#inTurn(held, () => this.#write(held, execution, also(execution), "execution.start", ""));
-    this.#held.set(execution.id, held);
+    await this.#book.leading();
+    const begin = async (): Promise<Execution> => {
+      const { live } = this.#book;
+      if (live.length >= MOST_LIVE && supersedes === undefined) {
+        throw new Refused("too-many", `${MOST_LIVE} executions live already; let some end first`);
+      }
+      if (supersedes === undefined)
+        return await this.#begin(make(this.#book.nextId(), live, undefined), also);
+      const other = this.#book.get(supersedes.id);
+      return await this.#inTurn(other, async () => {
+        await this.#settle(other);
+        const made = make(this.#book.nextId(), this.#book.live, other.execution);
+        const what = `superseded by ${made.id}: ${made.reason}`;
+        const entry = { at: this.#options.now(), by: made.owner.name, what };
+        const ended = withEntry(supersedes.change(other.execution), entry);
+        return await this.#begin(made, also, { held: other, ended });
+      });
+    };
+    const turn = this.#starting.then(begin, begin);
+    this.#starting = turn.catch(() => {});
+    const execution = await turn;
+    if (execution.rollout === undefined) await this.#suspend(execution);
     this.wake();
     return execution;
+  }
+
+  async #begin(
+    made: Execution,
+    also: (made: Execution) => readonly PutDocument[],
+    other?: { readonly held: Held; readonly ended: Execution },
+  ): Promise<Execution> {
+    const held = this.#book.add(made);
+    const started: Commanded = { action: "execution.start", reason: "", by: made.owner };
+    try {
+      await this.#inTurn(held, () => this.#write(held, made, also(made), started, other));
+    } catch (error) {
+      // Nobody was told of it; whether it is there is looked up, and then it is driven.
+      if (!held.inDoubt) this.#book.drop(made);
+      throw error;
+    }
+    return made;
+  }
+
+  /** Rollouts in units that a plan comes to stand still, until somebody resumes them. */
+  async #suspend({ id, plan, owner, steps }: Execution): Promise<void> {
+    const units = unitsOf(steps);
+    for (const { execution: rollout } of this.#book.all) {
+      if (rollout.rollout === undefined || rollout.state !== "running") continue;
+      const both = rollout.rollout.waves.flat().find((unit) => units.has(unit));
+      if (both === undefined) continue;
+      const reason = `${id} (plan ${plan.name}) works on ${both}`;
+      const suspended: Change = (one) => ({ ...pause(one), says: `suspended: ${reason}` });
+      await this.command(rollout.id, suspended, owner, "pause", reason, () => []).catch((error: Error) => {
+        // It has just ended, or cannot be written: then it does not go on either.
+        if (!(error instanceof Refused)) throw error;
+      });
+    }
   }
 
   /** Changes one that is there, in one commit with `also`. @throws Refused */
@@ -130,10 +210,8 @@ export class Engine {
     reason: string,
     also: (made: Execution) => readonly PutDocument[],
   ): Promise<Execution> {
-    await this.#leading();
-    const held = this.#held.get(id);
-    if (held === undefined)
-      throw new Refused("not-found", `there is no execution ${id}; tidegate plan status lists them`);
+    await this.#book.leading();
+    const held = this.#book.get(id);
     const changed = await this.#inTurn(held, async () => {
       await this.#settle(held);
       const entry = {
@@ -142,45 +220,31 @@ export class Engine {
         what: reason === "" ? action : `${action}: ${reason}`,
       };
       const next = withEntry(change(held.execution), entry);
-      await this.#write(held, next, also(next), `execution.${action}`, reason, by);
+      await this.#write(held, next, also(next), { action: `execution.${action}`, reason, by });
       return next;
     });
     this.wake();
     return changed;
   }
 
-  /** @throws Refused */
-  async #leading(): Promise<void> {
-    await this.#lead();
-    if (this.#epoch === undefined) {
-      throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
+  /** The oldest that ended, where there are too many. */
+  async #forgetOld(): Promise<void> {
+    const epoch = this.#book.epoch;
+    const old = this.#book.superfluous();
+    if (old.length === 0 || epoch === undefined) return;
+    try {
+      await this.#options.desk.write({ epoch, deletes: old.map(({ document }) => document) });
+      for (const { held } of old) this.#book.drop(held.execution);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      for (const { held } of old) held.inDoubt = true;
     }
   }
 
-  /** Reads everything when it becomes the leader, and forgets it when it is no longer. */
-  async #lead(): Promise<void> {
-    const epoch = this.#options.epoch();
-    if (epoch === this.#epoch) return;
-    this.#held.clear();
-    this.#epoch = undefined;
-    if (epoch === undefined) return;
-    await this.#options.desk.refresh();
-    let after: string | undefined;
-    let page: StoredDocument[];
-    do {
-      page = await this.#options.store.documents(EXECUTION, after, PAGE);
-      for (const { body, version } of page) {
-        const execution = JSON.parse(body) as Execution;
-        this.#held.set(execution.id, { execution, version, inDoubt: false, queue: Promise.resolve() });
-        this.#newest = Math.max(this.#newest, Number(execution.id.slice(3)));
-      }
-      after = page.at(-1)?.id;
-    } while (page.length === PAGE);
-    this.#epoch = epoch;
-  }
-
   async #drive(held: Held): Promise<void> {
-    if (!isLive(held.execution) && !this.#isEnding(held.execution)) return;
+    const { execution, version, inDoubt } = held;
+    const isAtRest = version === 0 || (!isLive(execution) && !isEnding(execution));
+    if (isAtRest && !inDoubt) return;
     try {
       await this.#settle(held);
       const writer = this.#writer(held);
@@ -193,32 +257,32 @@ export class Engine {
     }
   }
 
-  /** Whether time ends what it laid. */
-  #isEnding({ state, expiresAt, says }: Execution): boolean {
-    return state === "aborted" || (state === "succeeded" && expiresAt !== undefined && says !== ASKS);
-  }
-
   async #step(held: Held, writer: Writer): Promise<boolean> {
     const { execution } = held;
     const at = this.#options.now();
     if (execution.state === "reverting") {
       const result = await this.#driver.revert(writer);
       if (result !== "done") return result;
-      await writer.save(this.#reverted(held.execution, writer.standing, at));
-      this.#timers.forget(execution.id);
+      await writer.save(proven(held.execution, writer.standing, at));
+      this.#forget(execution.id);
       return false;
     }
     if (execution.state === "succeeded") return await this.#expire(writer, at);
     if (await this.#driver.drive(writer)) return true;
     const isDone = execution.state === "running" && isFinished(execution.steps, execution.runs);
     if (!isDone && execution.state !== "aborted") return false;
+    // Whoever aborts does not stop in the middle of a batch.
+    if (Object.values(execution.runs).some(isMidTransfer)) return false;
     if (await this.#lift(writer)) return true;
     if (!isDone) return false;
-    const { after } = execution.plan.expires ?? {};
-    const expiry = after === undefined ? {} : { expiresAt: at + after };
-    const entry = { at, by: "tidegate", what: "succeeded" };
-    await writer.save(withEntry({ ...execution, ...expiry, state: "succeeded", endedAt: at }, entry));
+    await writer.save(succeeded(execution, at));
+    this.#rollouts.forget(execution.id);
     return false;
+  }
+
+  #forget(id: string): void {
+    this.#timers.forget(id);
+    this.#rollouts.forget(id);
   }
 
   /** Fences do not outlive what laid them. */
@@ -241,30 +305,8 @@ export class Engine {
     const { plan, endedAt = at } = execution;
     if (plan.expires === undefined) return false;
     if (!this.#timers.isOver(`${execution.id} expiry`, endedAt, plan.expires.after)) return false;
-    const reverts = plan.expires.end === "revert";
-    const entry = { at, by: "tidegate", what: reverts ? "its time is over: reverting" : ASKS };
-    const next: Execution = reverts ? { ...execution, state: "reverting" } : { ...execution, says: ASKS };
-    await writer.save(withEntry(next, entry));
+    await writer.save(expired(execution, at));
     return true;
-  }
-
-  /** What holds is what would hold had it never run: computed from the base and what others laid. */
-  #reverted(execution: Execution, { baseConfig, overlays, config }: Standing, at: number): Execution {
-    const others = overlays.filter(({ id }) => !execution.overlays.includes(id));
-    const bare = (one: typeof config): string => {
-      const { epoch: _, ...placement } = one.fleet.placement;
-      return digestOf(JSON.stringify({ ...one, fleet: { ...one.fleet, placement } }));
-    };
-    const proof = { effective: bare(config), without: bare(effective(baseConfig, others).config) };
-    const isExact = proof.effective === proof.without;
-    const what = isExact
-      ? "reverted: what holds is what would hold without it"
-      : "reverted, but something is left";
-    const entry = { at, by: "tidegate", what };
-    return withEntry(
-      { ...execution, state: isExact ? "reverted" : "held", says: what, endedAt: at, proof },
-      entry,
-    );
   }
 
   #writer(held: Held): Writer {
@@ -297,52 +339,34 @@ export class Engine {
     };
   }
 
+  /** @param other ends in the same commit */
   async #write(
     held: Held,
     next: Execution,
     also: readonly PutDocument[],
-    action?: string,
-    reason = "",
-    by: { readonly name: string; readonly from: string } = next.owner,
+    commanded?: Commanded,
+    other?: { readonly held: Held; readonly ended: Execution },
   ): Promise<void> {
     const at = this.#options.now();
     const epoch = this.#options.epoch();
-    if (epoch === undefined || (this.#epoch !== undefined && epoch !== this.#epoch)) {
+    if (epoch === undefined || (this.#book.epoch !== undefined && epoch !== this.#book.epoch)) {
       throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
     }
-    const { id, state, plan } = next;
-    const last = next.timeline.at(-1);
-    const isNews = last !== held.execution.timeline.at(-1) || held.version === 0;
-    const body = JSON.stringify({
-      execution: id,
-      plan: plan.name,
-      state,
-      step: last?.step,
-      what: last?.what,
-    });
-    await this.#careful(held, () =>
-      this.#options.desk.write({
-        epoch,
-        puts: [put(next, held.version), ...also],
-        events: isNews ? [{ at, type: "execution", body }] : [],
-        audit:
-          action === undefined
-            ? []
-            : [
-                {
-                  at,
-                  actor: by.name,
-                  from: by.from,
-                  action,
-                  target: `${plan.name} ${id}`,
-                  reason: action === "execution.start" ? next.reason : reason,
-                  before: held.version === 0 ? "null" : JSON.stringify({ state: held.execution.state }),
-                  after: JSON.stringify({ state, values: next.values, digest: next.digest }),
-                },
-              ],
-      }),
-    );
+    const before = held.version === 0 ? undefined : held.execution;
+    const puts = [put(next, held.version), ...also];
+    const events = newsOf(before, next, at);
+    const audit = commanded === undefined ? [] : [auditOf(before, next, at, commanded)];
+    if (other !== undefined) {
+      const { held: lost, ended } = other;
+      puts.push(put(ended, lost.version));
+      events.push(...newsOf(lost.execution, ended, at));
+      const superseded = { action: "execution.supersede", reason: next.reason, by: next.owner };
+      audit.push(auditOf(lost.execution, ended, at, superseded));
+    }
+    const write = (): Promise<void> => this.#options.desk.write({ epoch, puts, events, audit });
+    await this.#careful(held, () => (other === undefined ? write() : this.#careful(other.held, write)));
     this.#took(held, next);
+    if (other !== undefined) this.#took(other.held, other.ended);
   }
 
   #took(held: Held, next: Execution): void {
@@ -360,15 +384,17 @@ export class Engine {
     }
   }
 
-  /** Where it is not known what was written, the store is asked. @throws Unavailable */
+  /** Where it is not known what was written, the store is asked. @throws Refused when it is not there · Unavailable */
   async #settle(held: Held): Promise<void> {
     if (!held.inDoubt) return;
     const stored = await this.#options.store.document(EXECUTION, held.execution.id);
     await this.#options.desk.refresh();
-    if (stored !== undefined) {
-      held.execution = JSON.parse(stored.body) as Execution;
-      held.version = stored.version;
+    if (stored === undefined) {
+      this.#book.drop(held.execution);
+      throw new Refused("not-found", `${held.execution.id} was never begun, or is forgotten`);
     }
+    held.execution = JSON.parse(stored.body) as Execution;
+    held.version = stored.version;
     held.inDoubt = false;
   }
 
@@ -377,10 +403,4 @@ export class Engine {
     held.queue = turn.catch(() => {});
     return turn;
   }
-}
-
-const ASKS = "its time is over: revert it, or leave it";
-
-function put(execution: Execution, version: number): PutDocument {
-  return { kind: EXECUTION, id: execution.id, body: JSON.stringify(execution), expect: version };
 }

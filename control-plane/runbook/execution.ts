@@ -2,6 +2,8 @@
 import type { Overlay } from "../../model/overlay.ts";
 import type { Plan } from "../../model/plan.ts";
 import type { Step } from "../../model/plan-step.ts";
+import type { BakeRecord } from "../rollouts/bake-record.ts";
+import type { Rollout } from "../../model/rollout/rollout.ts";
 import type { SlotRange } from "../../model/slots.ts";
 
 /** Document kind. */
@@ -58,6 +60,10 @@ export interface StepRun {
   readonly attempts?: number;
   readonly answer?: unknown;
   readonly branch?: "then" | "else";
+  /** Bakes: what was seen so far. */
+  readonly bake?: BakeRecord;
+  /** Its unit's users were given back to stable when it failed. */
+  readonly takenBack?: true;
 }
 
 export interface TimelineEntry {
@@ -84,6 +90,8 @@ export interface Execution {
   readonly state: ExecutionState;
   readonly says?: string;
   readonly steps: readonly Step[];
+  /** What it was made of, when it is a rollout. */
+  readonly rollout?: { readonly written: Rollout; readonly waves: readonly (readonly string[])[] };
   /** By a step's path. */
   readonly runs: Readonly<Record<string, StepRun>>;
   /** Ids of what it laid and what still lies of it, oldest first. */

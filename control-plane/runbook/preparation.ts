@@ -7,13 +7,15 @@ import { eachStep, type HookCall, type Step } from "../../model/plan-step.ts";
 import { digestOf } from "../base.ts";
 import type { Actor } from "../draft.ts";
 import { Refused } from "../refused.ts";
-import { type Execution, isLive } from "./execution.ts";
+import type { Execution } from "./execution.ts";
 import type { Caller } from "./hooks.ts";
-import { overlap, touched } from "./program.ts";
+import { isActing, overlap, touched } from "./program.ts";
 import type { Sight } from "./sight.ts";
 
 /** How long (ms) success may take to show after the last step. */
 const SUCCESS_TIMEOUT = 60_000;
+const PRACTICE_TIMEOUT = 3_600_000;
+const DAY = 24 * 3_600_000;
 
 export interface PlanRequest {
   readonly plan: string;
@@ -21,6 +23,13 @@ export interface PlanRequest {
   readonly reason: string;
   /** The execution whose place it takes. */
   readonly supersedes: string | undefined;
+}
+
+/** How fresh a plan is; both in milliseconds since 1970. */
+export interface Practice {
+  /** When it went through last, for real. */
+  readonly provenAt: number | undefined;
+  readonly now: number;
 }
 
 export interface Prepared {
@@ -35,6 +44,7 @@ export function prepare(
   request: Pick<PlanRequest, "plan" | "values">,
   config: Config,
   hooks: Caller,
+  practice: Practice = { provenAt: undefined, now: 0 },
 ): Prepared {
   const plans = config.plans ?? [];
   const plan = plans.find(({ name }) => name === request.plan);
@@ -55,15 +65,28 @@ export function prepare(
     const message = `plan ${plan.name} does not fit: ${problems.slice(0, 5).join("; ")}`;
     throw new Refused("invalid-configuration", message, { problems });
   }
-  const steps = [...checked.steps, ...successStep(checked)];
+  const steps = [...practiceStep(plan, practice), ...checked.steps, ...successStep(checked)];
   const digest = digestOf(JSON.stringify([plan, Object.fromEntries(checked.values), steps]));
   return { plan, checked, steps, digest };
 }
 
-function callsOf(step: Step): readonly HookCall[] {
+/** Calls that a step makes. */
+export function callsOf(step: Step): readonly HookCall[] {
   if (step.kind === "hook") return [step.call];
   if ((step.kind === "move" || step.kind === "evacuate") && step.catchUp !== undefined) return [step.catchUp];
   return [];
+}
+
+/** Whoever runs what nobody has run for too long is not alone. */
+export function practiceStep({ rehearseEvery }: Plan, { provenAt, now }: Practice): Step[] {
+  if (rehearseEvery === undefined || now === 0) return [];
+  if (provenAt !== undefined && now - provenAt <= rehearseEvery) return [];
+  const since =
+    provenAt === undefined
+      ? "it never went through"
+      : `it went through ${Math.round((now - provenAt) / DAY)} days ago`;
+  const title = `somebody agrees: ${since}`;
+  return [{ path: "0", title, kind: "approve", role: "approver", count: 1, timeout: PRACTICE_TIMEOUT }];
 }
 
 function successStep({ success, steps }: CheckedPlan): Step[] {
@@ -98,7 +121,7 @@ export function checkAlone(
 ): void {
   const own = touched(steps, config);
   for (const other of live) {
-    if (other.id === supersedes || !isLive(other)) continue;
+    if (other.id === supersedes || !isActing(other)) continue;
     const both = overlap(own, touched(other.steps, config));
     if (both === undefined) continue;
     throw new Refused(

@@ -3,7 +3,7 @@ import type { Config } from "../../model/config.ts";
 import { fieldsOf } from "../../model/overlay.ts";
 import { type Act, changesOf, eachStep, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
 import { type SlotRange, slotsOf } from "../../model/slots.ts";
-import type { Execution, StepRun } from "./execution.ts";
+import { type Execution, isLive, type StepRun } from "./execution.ts";
 
 type Runs = Execution["runs"];
 
@@ -35,6 +35,8 @@ function collect(
       let isDone = true;
       for (const inner of step.steps) isDone = collect([inner], runs, leaves, ifs) && isDone;
       if (!isDone) return false;
+    } else if (step.kind === "sequence") {
+      if (!collect(step.steps, runs, leaves, ifs)) return false;
     } else if (step.kind === "if") {
       const branch = runs[step.path]?.branch;
       if (branch === undefined) {
@@ -65,6 +67,11 @@ export function failedSteps({ steps, runs }: Execution): Step[] {
 /** Between a fence and its end nobody stops. */
 export function isMidTransfer(run: StepRun | undefined): boolean {
   return run?.transfers?.some(({ phase }) => phase === "fenced" || phase === "data") ?? false;
+}
+
+/** Whether it may still write: who aborts in the middle of a batch lets it come to its end. */
+export function isActing(execution: Execution): boolean {
+  return isLive(execution) || Object.values(execution.runs).some(isMidTransfer);
 }
 
 /** What an execution writes: fields by name, slots by number. */

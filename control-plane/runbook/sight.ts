@@ -9,6 +9,7 @@ import {
 import { figureOf, totalOf } from "../figure.ts";
 import type { FleetFigures, Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import { Evidence } from "../rollouts/evidence.ts";
 import type { Execution, TimelineEntry } from "./execution.ts";
 
 export interface SightOptions {
@@ -17,12 +18,15 @@ export interface SightOptions {
 }
 
 export class Sight {
+  /** What rollouts go by. */
+  readonly evidence: Evidence;
   readonly #figures: FleetFigures;
   readonly #gateways: Gateways;
 
   constructor({ figures, gateways }: SightOptions) {
     this.#figures = figures;
     this.#gateways = gateways;
+    this.evidence = new Evidence(figures, gateways);
   }
 
   /** @param samples requests that a figure has to rest on; fewer, and nobody knows */
@@ -90,6 +94,11 @@ export class Sight {
       load.set(name.route, (load.get(name.route) ?? 0) + rps);
     }
     return load;
+  }
+
+  /** Unit → requests per second over ten seconds, as far as anybody knows. */
+  unitLoad(config: Config): Map<string, number> {
+    return new Map(Object.entries(this.snapshot(config).rps));
   }
 
   /** Units that most of the gateways find unhealthy. */

@@ -2,12 +2,14 @@
 import type { HookCall } from "../../model/plan-step.ts";
 import { eachStep } from "../../model/plan-step.ts";
 import type { Overlay } from "../../model/overlay.ts";
+import { draftOverlays, type Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import type { DriverOptions } from "./driver.ts";
-import { owning } from "./driver.ts";
 import { type Execution, ownerOf, type Transfer, withEntry } from "./execution.ts";
 import type { HookResult } from "./hooks.ts";
-import { FENCE_TIMEOUT, fenceOf, type Manner, request, switchOf, unfenced } from "./transfers.ts";
+import { owning } from "./owning.ts";
+import { FENCE_TIMEOUT, fenceOf, type Manner, request, strangers, switchOf, unfenced } from "./transfers.ts";
+import { deadUnit } from "../rollouts/taking-back.ts";
 import type { Writer } from "./writer.ts";
 
 /** How a transfer is written into its execution. */
@@ -39,10 +41,16 @@ export class Transferring {
     manner: Manner,
     place: TransferPlace,
   ): Promise<boolean | { readonly failed: string }> {
-    const { execution } = writer;
+    const { execution, standing } = writer;
     const { reason } = execution;
+    const isFenced = standing.overlays.some(({ id }) => id === transfer.fence);
+    if ((transfer.phase === "fenced" || transfer.phase === "data") && !isFenced) {
+      return await this.#cancel(writer, transfer, place, "its fence was taken away");
+    }
     switch (transfer.phase) {
       case "idle":
+        // What could not be switched is not fenced. @throws Refused
+        draftOverlays(standing, switchOf(transfer, ownOf(execution, standing), reason), "", 0);
         await this.#change(
           writer,
           { lay: [request(fenceOf(transfer, manner.hold), reason)], remove: [] },
@@ -62,6 +70,11 @@ export class Transferring {
           transfer.revision!,
           execution.without,
         );
+        const { gateways, roster } = this.#options;
+        // Who is not known here may go on as before, and who has just begun to lead knows few.
+        if (lost.length + refused.length + behind.length === 0) {
+          lost.push(...(await strangers(gateways, roster, execution.without)));
+        }
         const left = [...lost, ...refused, ...behind];
         if (left.length === 0) {
           if (manner.catchUp === undefined) return await this.#switch(writer, transfer, reason, place);
@@ -71,7 +84,7 @@ export class Transferring {
           return true;
         }
         const timeout = Math.max(manner.hold, FENCE_TIMEOUT);
-        if (!this.#isOver(place, transfer, timeout)) return false;
+        if (!this.#isOver(place, transfer, timeout) || this.#options.ledFor() < timeout) return false;
         const names = left.slice(0, 5).join(", ");
         return await this.#cancel(
           writer,
@@ -94,7 +107,8 @@ export class Transferring {
             keys,
             unit,
             back: back !== undefined,
-            epoch: writer.standing.config.fleet.placement.epoch,
+            epoch: standing.config.fleet.placement.epoch,
+            revision: transfer.revision,
           },
         };
         const result = this.#call(`${place.key}/${transfer.since}`, manner.catchUp!, about);
@@ -119,8 +133,26 @@ export class Transferring {
     }
   }
 
-  /** Takes back one thing, newest first. */
+  /** Takes back one thing, newest first. What cannot be taken back is said, and waits for somebody. */
   async revert(writer: Writer): Promise<boolean | "done"> {
+    try {
+      return await this.#revert(writer);
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      await this.#hold(writer, error.message);
+      return true;
+    }
+  }
+
+  async #hold(writer: Writer, failed: string): Promise<void> {
+    const says = `revert failed: ${failed}`;
+    const entry = { at: this.#options.now(), by: "tidegate", what: says };
+    const { reverting: _, ...rest } = writer.execution;
+    const revertedBy = rest.revertedBy ?? "tidegate";
+    await writer.save(withEntry({ ...rest, state: "held", says, revertedBy }, entry));
+  }
+
+  async #revert(writer: Writer): Promise<boolean | "done"> {
     const { execution, standing } = writer;
     const reason = `revert of ${ownerOf(execution)}`;
     const { reverting } = execution;
@@ -131,14 +163,10 @@ export class Transferring {
         next: (current, transfer) => ({ ...current, reverting: transfer }),
       });
       if (typeof result === "boolean") return result;
-      const entry = { at: this.#options.now(), by: "tidegate", what: `revert failed: ${result.failed}` };
-      const { reverting: _, ...rest } = writer.execution;
-      await writer.save(
-        withEntry({ ...rest, state: "held", says: `revert failed: ${result.failed}` }, entry),
-      );
+      await this.#hold(writer, result.failed);
       return true;
     }
-    const own = standing.overlays.filter(({ id }) => execution.overlays.includes(id));
+    const own = ownOf(execution, standing);
     const last = own.at(-1);
     if (last === undefined) return (await this.#restore(writer, reason)) || "done";
     if (last.change.kind === "move") {
@@ -151,6 +179,19 @@ export class Transferring {
     for (const overlay of own.toReversed()) {
       if (overlay.change.kind === "move") break;
       group.push(overlay);
+    }
+    const dead = deadUnit(group, standing, this.#options.rollouts);
+    if (dead !== undefined && execution.state === "reverting") {
+      const says = `stable in ${dead} is dead, so its users stay on the canary; bring it back, and resume`;
+      const entry = { at: this.#options.now(), by: "tidegate", what: says };
+      const left: Execution = {
+        ...execution,
+        state: "held",
+        says,
+        revertedBy: execution.revertedBy ?? "tidegate",
+      };
+      await writer.save(withEntry(left, entry));
+      return true;
     }
     await writer.change({ lay: [], remove: group.map(({ id }) => id) }, reason, (made) =>
       owning(execution, [], made.removed, standing.overlays),
@@ -175,20 +216,29 @@ export class Transferring {
         without(execution, `${next.id} lies again`),
       );
     } catch (error) {
-      if (!(error instanceof Refused) || ["conflict", "not-leader", "store"].includes(error.kind))
-        throw error;
+      if (!isFinal(error)) throw error;
       await writer.save(without(execution, `${next.id} was not laid again: ${error.message}`));
     }
     return true;
   }
 
-  async #switch(writer: Writer, transfer: Transfer, reason: string, place: TransferPlace): Promise<true> {
+  async #switch(
+    writer: Writer,
+    transfer: Transfer,
+    reason: string,
+    place: TransferPlace,
+  ): Promise<true | { readonly failed: string }> {
     const { execution, standing } = writer;
-    const own = standing.overlays.filter(({ id }) => execution.overlays.includes(id));
-    await this.#change(writer, switchOf(transfer, own, reason), place, (made) => {
-      const { fence: _, ...rest } = transfer;
-      return { ...rest, phase: "switched", revision: made.revision.number, since: this.#options.now() };
-    });
+    try {
+      await this.#change(writer, switchOf(transfer, ownOf(execution, standing), reason), place, (made) => {
+        const { fence: _, ...rest } = transfer;
+        return { ...rest, phase: "switched", revision: made.revision.number, since: this.#options.now() };
+      });
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      // A rule, or what another laid meanwhile: writes are not held because of it.
+      return await this.#cancel(writer, transfer, place, error.message);
+    }
     return true;
   }
 
@@ -200,10 +250,9 @@ export class Transferring {
   ): Promise<{ readonly failed: string }> {
     const { fence, revision: _, ...rest } = transfer;
     const lies = writer.standing.overlays.some(({ id }) => id === fence);
-    if (fence !== undefined && lies) {
-      const set = { lay: [], remove: [fence] };
-      await this.#change(writer, set, place, () => ({ ...rest, phase: "idle" }));
-    }
+    const idle: Transfer = { ...rest, phase: "idle" };
+    if (fence === undefined || !lies) await writer.save(place.next(writer.execution, idle));
+    else await this.#change(writer, { lay: [], remove: [fence] }, place, () => idle);
     return { failed };
   }
 
@@ -236,4 +285,13 @@ export class Transferring {
     }
     return BACK;
   }
+}
+
+function ownOf(execution: Execution, { overlays }: Standing): Overlay[] {
+  return overlays.filter(({ id }) => execution.overlays.includes(id));
+}
+
+/** Trying again would not help. */
+function isFinal(error: unknown): error is Refused {
+  return error instanceof Refused && !["conflict", "not-leader", "store"].includes(error.kind);
 }

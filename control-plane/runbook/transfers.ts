@@ -10,6 +10,7 @@ import { type Act, type HookCall, movesOf } from "../../model/plan-step.ts";
 import { batchesOf, rangesOf, slotsOf } from "../../model/slots.ts";
 import type { OverlaySet } from "../draft.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import type { Roster } from "../publish/roster.ts";
 import type { Transfer } from "./execution.ts";
 
 type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
@@ -64,7 +65,10 @@ export function request(change: OverlayChange, reason: string): OverlaySet["lay"
   return { change, reason, expiresIn: undefined, supersedes: undefined };
 }
 
-/** Who has not acknowledged a fence: those that live, and those that cannot be asked and may go on as they were. */
+/**
+ * Who has not acknowledged a fence: those that live, and those that cannot be asked and may go on as they were. When
+ * nobody is left, there may be `strangers`.
+ */
 export function unfenced(
   gateways: Gateways,
   revision: number,
@@ -74,9 +78,18 @@ export function unfenced(
   const live = new Set(gateways.live().map(({ name }) => name));
   const lost = gateways
     .list()
-    // Who was cut off before it served anything sends nothing.
-    .filter(({ name, revision: served }) => !live.has(name) && served > 0 && !without.includes(name))
+    .filter(({ name }) => !live.has(name) && !without.includes(name))
     .map(({ name }) => name);
   const left = (names: string[]): string[] => names.filter((name) => !without.includes(name));
   return { behind: left(behind), lost, refused: left(refused) };
+}
+
+/** Gateways that may serve, and that only a control plane knew which is gone. @throws Unavailable */
+export async function strangers(
+  gateways: Gateways,
+  roster: Pick<Roster, "names">,
+  without: readonly string[],
+): Promise<string[]> {
+  const live = new Set(gateways.live().map(({ name }) => name));
+  return (await roster.names()).filter((name) => !live.has(name) && !without.includes(name));
 }

@@ -2,7 +2,7 @@
 import type { TSchema } from "typebox";
 import type { Config } from "../config.ts";
 import { DEFAULT_GATEWAY_SETTINGS } from "../gateway-settings.ts";
-import type { Plan } from "../plan.ts";
+import { FORECAST_FILE, readForecast } from "../forecast/forecast-file.ts";
 import type { Problem } from "../problem.ts";
 import { NO_SAFETY } from "../safety.ts";
 import { DraftFile } from "./draft.ts";
@@ -15,6 +15,8 @@ import { PlanSchema, type PlanShape } from "./plan-schema.ts";
 import { ProblemList } from "./problem-list.ts";
 import { ReferencedFiles } from "./referenced-files.ts";
 import { readLimits } from "./limits.ts";
+import { MOST_ROLLOUTS, readRollout, rolloutName } from "./rollout-file.ts";
+import { RolloutSchema, type RolloutShape } from "./rollout-schema.ts";
 import { readRoutes } from "./routes-file.ts";
 import { RoutesSchema, type RoutesShape } from "./routes-schema.ts";
 import { readSafety } from "./safety-file.ts";
@@ -29,8 +31,8 @@ export interface ReadConfig {
 }
 
 /**
- * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml` and
- * `safety.yaml`, and the files that these name.
+ * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml`, `safety.yaml` and
+ * `forecast.csv`, and the files that these name.
  *
  * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
  * @param names The names of all files, for those that no other names: plans.
@@ -85,35 +87,48 @@ export function readConfig(
       : readSafety(whole<SafetyShape>("safety.yaml", SafetySchema, safetyText), context);
   const limits = routesFile === undefined ? [] : readLimits(routesFile, routes, identity);
 
-  const isWhole = fleet !== undefined && !problems.hasErrors;
-  const config: Config | undefined = isWhole ? { fleet, routes, limits, gateway, safety } : undefined;
-  const plans = readPlans(read, names, whole, config, problems);
-  return {
-    config:
-      config === undefined || problems.hasErrors
-        ? undefined
-        : plans.length === 0
-          ? config
-          : { ...config, plans },
-    problems: problems.sorted(),
-  };
-}
+  const forecastText = read(FORECAST_FILE);
+  // Without routes every name would seem unknown.
+  const known = routes.length === 0 ? undefined : new Set(routes.map((route) => route.name));
+  const forecast =
+    forecastText === undefined ? undefined : readForecast(FORECAST_FILE, forecastText, problems, known);
 
-function readPlans(
-  read: (name: string) => string | undefined,
-  names: () => Iterable<string>,
-  open: (name: string, schema: TSchema, text: string) => DraftFile<PlanShape>,
-  config: Config | undefined,
-  problems: ProblemList,
-): Plan[] {
-  const files = [...names()].filter((name) => planName(name) !== undefined).sort();
-  if (files.length > MOST_PLANS) {
-    const message = `there are ${files.length} plans; expected at most ${MOST_PLANS}`;
-    problems.add("error", () => ({ code: "out-of-range", file: "plans", line: 1, column: 1, message }));
+  const isWhole = fleet !== undefined && !problems.hasErrors;
+  const config: Config | undefined = isWhole
+    ? { fleet, routes, limits, gateway, safety, ...(forecast === undefined ? {} : { forecast }) }
+    : undefined;
+  const own = [...names()].sort();
+  const many = (noun: string, files: string[], most: number): readonly string[] => {
+    if (files.length <= most) return files;
+    const message = `there are ${files.length} ${noun}; expected at most ${most}`;
+    problems.add("error", () => ({ code: "out-of-range", file: noun, line: 1, column: 1, message }));
     return [];
-  }
-  return files.flatMap((name) => {
-    const file = open(name, PlanSchema, read(name) ?? "");
+  };
+  const plans = many(
+    "plans",
+    own.filter((name) => planName(name) !== undefined),
+    MOST_PLANS,
+  ).flatMap((name) => {
+    const file = whole<PlanShape>(name, PlanSchema, read(name) ?? "");
     return readPlan(file, planName(name)!, config) ?? [];
   });
+  const rollouts = many(
+    "rollouts",
+    own.filter((name) => rolloutName(name) !== undefined),
+    MOST_ROLLOUTS,
+  ).flatMap((name) => {
+    const file = whole<RolloutShape>(name, RolloutSchema, read(name) ?? "");
+    return readRollout(file, rolloutName(name)!, config) ?? [];
+  });
+  const isValid = config !== undefined && !problems.hasErrors;
+  return {
+    config: isValid
+      ? {
+          ...config,
+          ...(plans.length === 0 ? {} : { plans }),
+          ...(rollouts.length === 0 ? {} : { rollouts }),
+        }
+      : undefined,
+    problems: problems.sorted(),
+  };
 }

@@ -66,6 +66,7 @@ export class Runbook {
   });
   readonly errors: Error[] = [];
   gateways = new Gateways(() => this.wall);
+  figures = new FleetFigures(() => this.monotonic);
   desk!: Desk;
   engine!: Engine;
   #mortal!: ReturnType<typeof mortal>;
@@ -108,6 +109,7 @@ export class Runbook {
     this.#mortal = mortal(this.disk, kill);
     const { store } = this.#mortal;
     this.gateways = new Gateways(() => this.wall);
+    this.figures = new FleetFigures(() => this.monotonic);
     this.desk = new Desk({
       store,
       now: () => this.wall,
@@ -126,7 +128,7 @@ export class Runbook {
       desk: this.desk,
       store,
       gateways: this.gateways,
-      sight: new Sight({ figures: new FleetFigures(() => this.monotonic), gateways: this.gateways }),
+      sight: new Sight({ figures: this.figures, gateways: this.gateways }),
       hooks,
       now: () => this.wall,
       monotonic: () => this.monotonic,

@@ -101,10 +101,10 @@ test("requests of known outcomes are counted once, by route, unit, version and o
         return [route, unit, version, some(outcomes!)];
       }),
       [
-        ["hall", "hz", "stable", { success: 14, clientError: 4, error: 8 }],
+        ["hall", "hz", "stable", { success: 14, clientError: 4, error: 8, retried: 2 }],
         ["hall", "hz", "canary", { success: 8 }],
         ["own", "", "stable", { refused: 2 }],
-        ["soft", "hz", "stable", { fallback: 2 }],
+        ["soft", "hz", "stable", { fallback: 2, retried: 2 }],
         ["tight", "", "stable", { limited: 6 }],
         ["tight", "hz", "stable", { success: 4 }],
       ],

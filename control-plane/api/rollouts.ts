@@ -1,0 +1,109 @@
+/** Gray rollouts: what is written, and what runs of it. They are executions: pause, resume and the rest stand there. */
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { checkRollout } from "../../model/rollout/check.ts";
+import type { CommandAnswer } from "../commands.ts";
+import { needed } from "../draft.ts";
+import { Refused } from "../refused.ts";
+import { checkAloneInUnits, prepareRollout, rolloutExecution } from "../rollouts/preparation.ts";
+import { unitViews } from "../rollouts/view.ts";
+import { EXECUTION, type Execution } from "../runbook/execution.ts";
+import { once } from "./once.ts";
+import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
+import type { Plane } from "./server.ts";
+
+const strict = { additionalProperties: false };
+const Named = Type.Object({ name: Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" }) });
+/** Executions that are looked through for the newest of a rollout. */
+const PAGE = 200;
+
+export function registerRollouts(api: FastifyInstance, plane: Plane): void {
+  const { desk, store, commands, engine, sight, hooks, now } = plane;
+
+  api.get(
+    "/v1/rollouts",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "Rollouts, and whether each fits the fleet as it is now",
+        response: responses(Anything),
+      },
+    },
+    async () => {
+      const { config } = needed(desk.standing);
+      const rollouts = (config.rollouts ?? []).map((rollout) => {
+        const problems = checkRollout(rollout, config).map(({ message }) => message);
+        return { ...rollout, fits: problems.length === 0, problems };
+      });
+      return { rollouts };
+    },
+  );
+
+  const newest = async (name: string): Promise<Execution | undefined> => {
+    let [found, after]: [Execution | undefined, string | undefined] = [undefined, undefined];
+    for (;;) {
+      const page = await store.documents(EXECUTION, after, PAGE);
+      for (const { body } of page) {
+        const one = JSON.parse(body) as Execution;
+        if (one.rollout?.written.name === name && (found === undefined || one.at >= found.at)) found = one;
+      }
+      if (page.length < PAGE) return found;
+      after = page.at(-1)!.id;
+    }
+  };
+
+  api.get<{ Params: { name: string } }>(
+    "/v1/rollouts/:name",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "The newest execution of a rollout, unit by unit, with what was seen in each",
+        params: Named,
+        response: responses(Anything),
+      },
+    },
+    async ({ params }) => {
+      const execution = await newest(params.name);
+      if (execution === undefined) {
+        throw new Refused(
+          "not-found",
+          `rollout ${params.name} never ran; tidegate rollout list lists what is written`,
+        );
+      }
+      return { now: now(), execution, units: unitViews(execution) };
+    },
+  );
+
+  api.post<{ Params: { name: string }; Body: { reason: string } }>(
+    "/v1/rollouts/:name/start",
+    {
+      config: { role: "operator" },
+      schema: {
+        summary: "Begins a rollout",
+        headers: CommandHeaders,
+        params: Named,
+        body: Type.Object({ reason: Reason }, strict),
+        response: responses(Anything, 201),
+      },
+    },
+    once<{ Params: { name: string }; Body: { reason: string } }>(commands, async (request, record) => {
+      const { params, body, actor } = request;
+      const { config } = needed(desk.standing);
+      const prepared = prepareRollout(params.name, config, sight.unitLoad(config), hooks);
+      const told = (made: Execution): CommandAnswer => ({
+        status: 201,
+        headers: { location: `/v1/executions/${made.id}` },
+        body: made,
+      });
+      return told(
+        await engine.start(
+          (id, live) => {
+            checkAloneInUnits(prepared, live);
+            return rolloutExecution(id, prepared, body.reason, actor, now());
+          },
+          (made) => record(told(made)),
+        ),
+      );
+    }),
+  );
+}

@@ -1,0 +1,132 @@
+/**
+ * Looks at a canary while users see it, second by second.
+ *
+ * What was seen is kept here and stored every few seconds: who takes over goes on with what was stored, and misses some
+ * seconds of evidence, but nothing of the time.
+ */
+import {
+  type AnalysisSettings,
+  type AnalysisState,
+  type Assessment,
+  begin,
+  type Sample,
+  step,
+  verdict,
+} from "../../model/analysis/verdict.ts";
+import type { Config } from "../../model/config.ts";
+import { latenciesOf } from "../../model/latency-histogram.ts";
+import { eachStep, type Leaf } from "../../model/plan-step.ts";
+import type { Execution, StepRun } from "../runbook/execution.ts";
+import type { BakeRecord } from "./bake-record.ts";
+import type { Evidence, Seen } from "./evidence.ts";
+import type { Progress } from "./rolling.ts";
+
+type Bake = Extract<Leaf, { kind: "bake" }>;
+
+/** Chance that a rollout whose canary is no worse is taken back, at most, over all its bakes. */
+const ALPHA = 0.01;
+/** Milliseconds of evidence that a crash may cost. */
+const STORE_EVERY = 5_000;
+/** Seconds without a look after which they are left out. */
+const LONGEST_GAP = 10;
+
+interface Look {
+  state: AnalysisState;
+  assessment: Assessment;
+  at: number;
+  storedAt: number;
+  /** The second that was looked at last. */
+  last: number | undefined;
+}
+
+export class Baking {
+  readonly #evidence: Evidence;
+  readonly #looks = new Map<string, Look>();
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence;
+  }
+
+  look(execution: Execution, leaf: Bake, run: StepRun, config: Config): Progress {
+    const key = `${execution.id} ${leaf.path} ${run.since}`;
+    let own = this.#looks.get(key);
+    if (own === undefined) {
+      own = this.#begin(execution, leaf, run, config);
+      this.#looks.set(key, own);
+    }
+    const before = own.assessment.verdict;
+    this.#see(own, leaf, config);
+    const { assessment } = own;
+    const record: BakeRecord = { state: own.state, assessment, at: own.at };
+    if (assessment.verdict === "fail") return this.#end(key, "failed", record);
+    // Time in which it was looked at: a pause of hours is no evidence.
+    if (own.at >= leaf.bake) {
+      // Testers may be too few to tell: they saw it, and nothing was found.
+      if (leaf.share === 0 || (assessment.enough && assessment.clean)) return this.#end(key, "done", record);
+    }
+    if (own.at - own.storedAt < STORE_EVERY && before === assessment.verdict && run.bake !== undefined) {
+      return { waits: run.says ?? "" };
+    }
+    own.storedAt = own.at;
+    return { becomes: { bake: record, says: assessment.reason } };
+  }
+
+  forget(id: string): void {
+    for (const key of this.#looks.keys()) if (key.startsWith(`${id} `)) this.#looks.delete(key);
+  }
+
+  #begin(execution: Execution, leaf: Bake, run: StepRun, config: Config): Look {
+    const known = run.bake;
+    if (known !== undefined) {
+      const { state, assessment, at } = known;
+      return { state, assessment, at, storedAt: at, last: undefined };
+    }
+    const past = this.#evidence.past(leaf.service, leaf.unit, config);
+    // Figures are gone with the process that had them; what the bake before was given is not.
+    const earlier = pastOf(execution, leaf);
+    const best = earlier !== null && earlier.requests > past.requests ? earlier : sampleOf(past, 0);
+    const state = begin(settingsOf(leaf, execution), best.requests === 0 ? null : best);
+    return { state, assessment: verdict(state), at: 0, storedAt: 0, last: undefined };
+  }
+
+  #see(own: Look, { service, unit }: Bake, config: Config): void {
+    const seen = this.#evidence.since(own.last, service, unit, config);
+    const seconds = own.last === undefined ? 0 : seen.last - own.last;
+    own.last = seen.last;
+    // Nobody looked: it was paused, or this process stood still.
+    if (seconds === 0 || seconds > LONGEST_GAP) return;
+    own.at += seconds * 1000;
+    const isKnown = seen.known > 0;
+    const of = (one: Seen): Sample | null => (isKnown && one.requests > 0 ? sampleOf(one, own.at) : null);
+    own.state = step(own.state, of(seen.canary), of(seen.stable));
+    own.assessment = verdict(own.state);
+  }
+
+  #end(key: string, ends: "done" | "failed", record: BakeRecord): Progress {
+    this.#looks.delete(key);
+    return { ends, says: record.assessment.reason, more: { bake: record } };
+  }
+}
+
+function settingsOf({ evidence }: Bake, { steps }: Execution): Partial<AnalysisSettings> {
+  const bakes = [...eachStep(steps)].filter(({ kind }) => kind === "bake").length;
+  return {
+    alpha: ALPHA / bakes,
+    minSamples: evidence.samples,
+    maxErrorIncrease: evidence.errors,
+    maxLatencyRatio: 1 + evidence.latency,
+  };
+}
+
+/** What the unit's bake before this one went by. */
+function pastOf({ steps, runs }: Execution, { path }: Bake): Sample | null {
+  const turn = path.slice(0, path.lastIndexOf(".") + 1);
+  const before = [...eachStep(steps)].findLast(
+    (one) => one.path !== path && one.path.startsWith(turn) && runs[one.path]?.bake !== undefined,
+  );
+  return before === undefined ? null : (runs[before.path]!.bake!.state.past ?? null);
+}
+
+function sampleOf({ requests, failures, latencies }: Seen, at: number): Sample {
+  return { at, requests, failures, latency: latenciesOf(latencies) };
+}
