@@ -79,14 +79,14 @@ Example:
     );
 }
 
-function scaleOf(at: string | undefined): number {
+export function scaleOf(at: string | undefined): number {
   if (at === undefined) return 1;
   const [, number] = /^x(\d{1,3}(?:\.\d{1,3})?)$/.exec(at) ?? [];
   if (number === undefined) throw new ApiFailure(`--at ${at} is no load; expected one such as x3`);
   return Number(number);
 }
 
-function shareOf(text = "50%"): number {
+export function shareOf(text = "50%"): number {
   const [, number] = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text) ?? [];
   if (number === undefined || Number(number) > 100) {
     throw new ApiFailure(`--writes ${text} is no share; expected one such as 20%`);

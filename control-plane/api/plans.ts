@@ -2,27 +2,23 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { describeEvaluation } from "../../model/figure-expression.ts";
-import { checkPlan, sampleValues } from "../../model/plan-check.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import * as command from "../runbook/commands.ts";
 import { dryRun } from "../runbook/dry-run.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
+import { problemsOf } from "../runbook/plan-watch.ts";
 import { markdownOf } from "../runbook/post-mortem.ts";
 import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
 import { once } from "./once.ts";
+import { PlanName, Values } from "./plan-shapes.ts";
+import { lastRehearsals } from "./rehearsals.ts";
 import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 const strict = { additionalProperties: false };
 const Id = Type.Object({ id: Type.String({ pattern: "^ex-[0-9]{1,9}$" }) });
-const PlanName = Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" });
-const Values = Type.Record(
-  Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" }),
-  Type.String({ maxLength: 1000 }),
-  strict,
-);
 const GatewayNames = Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 100 });
 
 interface StartBody {
@@ -72,9 +68,15 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
     },
     async () => {
       const { config } = needed(desk.standing);
+      const rehearsals = await lastRehearsals(store, config);
       const plans = (config.plans ?? []).map((plan) => {
-        const { problems } = checkPlan(plan, config, sampleValues(plan, config));
-        return { ...plan, fits: problems.length === 0, problems: problems.map(({ message }) => message) };
+        const problems = problemsOf(plan, config, hooks);
+        return {
+          ...plan,
+          fits: problems.length === 0,
+          problems,
+          rehearsed: rehearsals.get(plan.name) ?? null,
+        };
       });
       return { plans };
     },
@@ -204,18 +206,10 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       const { config } = needed(desk.standing);
       const { supersedes } = body;
       const request = { plan: body.plan, values: body.values ?? {}, reason: body.reason, supersedes };
-      const prepared = prepare(request, config, hooks);
-      const live = await engine.live();
-      const superseded = live.find(({ id }) => id === supersedes);
-      if (supersedes !== undefined && superseded === undefined) {
-        throw new Refused("not-found", `${supersedes} does not run, and cannot be superseded`);
-      }
-      checkAlone(prepared, config, live, supersedes);
+      const practice = { provenAt: await engine.provenAt(body.plan), now: now() };
+      const prepared = prepare(request, config, hooks, practice);
       checkRequired(prepared, config, sight);
-      if (superseded !== undefined) {
-        const change = (one: Execution): Execution => command.supersede(one, now());
-        await engine.command(superseded.id, change, actor, "supersede", body.reason, () => []);
-      }
+      const supersede = (one: Execution): Execution => command.supersede(one, now());
       const told = (made: Execution): CommandAnswer => ({
         status: 201,
         headers: { location: `/v1/executions/${made.id}` },
@@ -223,8 +217,12 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       });
       return told(
         await engine.start(
-          (id) => executionOf(id, prepared, request, actor, now(), superseded),
+          (id, live, superseded) => {
+            checkAlone(prepared, config, live, supersedes);
+            return executionOf(id, prepared, request, actor, now(), superseded);
+          },
           (made) => record(told(made)),
+          supersedes === undefined ? undefined : { id: supersedes, change: supersede },
         ),
       );
     }),
