@@ -1,6 +1,7 @@
 /** `tidegate audit`: who did what, and the proof that the log is whole. `tidegate token`: who may. */
 import type { Command } from "commander";
 import { type ApiOptions, runApi, withApi } from "./api-client.ts";
+import { allPages, countOf } from "./pages.ts";
 import { moment, paint, table } from "./tables.ts";
 
 interface Entry {
@@ -44,20 +45,12 @@ export function registerAudit(program: Command): void {
     .option("--limit <n>", "how many", "100")
     .action((options: ApiOptions & { after: string; limit: string }) =>
       runApi(options, async (api, print) => {
-        const path = `/v1/audit?after=${options.after}&limit=${options.limit}`;
-        const answer = await api.call<{ entries: Entry[] }>("GET", path);
+        const most = countOf("--limit", options.limit);
+        const { items, answer } = await allPages<Entry>(api, "/v1/audit", "entries", most, options.after);
         print.say(answer, () =>
           table(
             ["", "at", "by", "from", "action", "target", "reason"],
-            answer.entries.map((e) => [
-              `${e.number}`,
-              moment(e.at),
-              e.actor,
-              e.from,
-              e.action,
-              e.target,
-              e.reason,
-            ]),
+            items.map((e) => [`${e.number}`, moment(e.at), e.actor, e.from, e.action, e.target, e.reason]),
           ),
         );
       }),
@@ -101,8 +94,8 @@ export function registerTokens(program: Command): void {
     .description("list tokens, without their secrets")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ tokens: Token[] }>("GET", "/v1/tokens");
-        const rows = answer.tokens.map((t) => [
+        const { items, answer } = await allPages<Token>(api, "/v1/tokens", "tokens");
+        const rows = items.map((t) => [
           t.id,
           t.name,
           t.gateway === undefined ? t.role : `${t.role} ${t.gateway}`,

@@ -13,7 +13,9 @@ import {
   withApi,
   withOverride,
 } from "./api-client.ts";
-import { brief, moment, paint, table } from "./tables.ts";
+import { allPages, countOf } from "./pages.ts";
+import { type Difference, differencesText, type Preview, previewText, sayDryRun } from "./previews.ts";
+import { moment, paint, table } from "./tables.ts";
 
 interface Revision {
   readonly number: number;
@@ -23,11 +25,11 @@ interface Revision {
   readonly cause: string;
 }
 
-interface Difference {
-  readonly field: string;
-  readonly before?: unknown;
-  readonly after?: unknown;
-}
+type ApplyOptions = ApiOptions & {
+  readonly reason: string;
+  readonly expect?: string;
+  readonly dryRun?: boolean;
+};
 
 const CONVERGE = 5_000;
 
@@ -36,14 +38,19 @@ export function registerConfiguration(program: Command): void {
     .description("make the files of a directory the base configuration")
     .argument("<dir>", "directory with fleet.yaml and routes.yaml")
     .requiredOption("--reason <text>", "why; the history and the audit log keep it")
+    .option("--dry-run", "only say what it would change, and which safety rules would refuse it")
     .option("--expect <revision>", "refuse when another revision is the newest by now")
     .addHelpText(
       "after",
       "\nExample:\n  tidegate diff configs/demo && tidegate apply configs/demo --reason 'new lobby'",
     )
-    .action((dir: string, options: ApiOptions & { reason: string; expect?: string }) =>
+    .action((dir: string, options: ApplyOptions) =>
       runApi(options, async (api, print) => {
-        const { reason } = options;
+        const { reason, dryRun } = options;
+        if (dryRun === true) {
+          sayDryRun(print, await api.call<Preview>("POST", "/v1/config/preview", { files: filesOf(dir) }));
+          return;
+        }
         const expect = options.expect === undefined ? {} : { expect: Number(options.expect) };
         const body = { files: filesOf(dir), reason, ...expect };
         const answer = await api.call<{ revision: Revision; warnings: string[] }>("PUT", "/v1/config", body);
@@ -61,11 +68,11 @@ export function registerConfiguration(program: Command): void {
       runApi(options, async (api, print) => {
         const answer =
           to === undefined
-            ? await api.call<{ differences: Difference[] }>("POST", "/v1/config/preview", {
-                files: filesOf(from),
-              })
+            ? await api.call<Preview>("POST", "/v1/config/preview", { files: filesOf(from) })
             : await api.call<{ differences: Difference[] }>("GET", `/v1/diff?from=${from}&to=${to}`);
-        print.say(answer, () => differencesText(answer.differences));
+        print.say(answer, () =>
+          "violations" in answer ? previewText(answer) : differencesText(answer.differences),
+        );
       }),
     );
 
@@ -74,14 +81,12 @@ export function registerConfiguration(program: Command): void {
     .option("--limit <n>", "how many", "20")
     .action((options: ApiOptions & { limit: string }) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ revisions: Revision[] }>(
-          "GET",
-          `/v1/revisions?limit=${options.limit}`,
-        );
+        const most = countOf("--limit", options.limit);
+        const { items, answer } = await allPages<Revision>(api, "/v1/revisions", "revisions", most);
         print.say(answer, () =>
           table(
             ["revision", "at", "by", "cause", "reason"],
-            answer.revisions.map((r) => [`${r.number}`, moment(r.at), r.author, r.cause, r.reason]),
+            items.map((r) => [`${r.number}`, moment(r.at), r.author, r.cause, r.reason]),
           ),
         );
       }),
@@ -142,15 +147,4 @@ function filesOf(dir: string): Record<string, string> {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) texts[name] = readFileSync(path, "utf8");
   }
   return texts;
-}
-
-function differencesText(differences: readonly Difference[]): string {
-  if (differences.length === 0) return "no difference";
-  return differences
-    .map(({ field, before, after }) => {
-      const was = before === undefined ? "" : `${paint("red", brief(before))} `;
-      const is = after === undefined ? paint("dim", "(gone)") : paint("green", brief(after));
-      return `${paint("bold", field)}: ${was}→ ${is}`;
-    })
-    .join("\n");
 }

@@ -12,6 +12,7 @@ interface Options {
   readonly host?: string;
   readonly region?: string;
   readonly client: string;
+  readonly stress?: string;
   readonly json?: boolean;
 }
 
@@ -31,6 +32,7 @@ export function registerExplain(program: Command): void {
     .option("--host <name>", "the Host field")
     .option("--region <name>", "region the gateway stands in")
     .option("--client <address>", "the client's address", "192.0.2.1")
+    .option("--stress <unit>", "as stress traffic that a mark sends to this unit")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -83,6 +85,7 @@ function run(method: string, url: string, options: Options): number {
       query: mark === -1 ? "" : target.slice(mark + 1),
       headers,
       client: options.client,
+      stress: options.stress,
     },
   );
   if (options.json === true) console.log(JSON.stringify(explanation, null, 2));

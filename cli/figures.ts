@@ -34,6 +34,7 @@ interface FigureOptions extends ApiOptions {
   readonly route?: string;
   readonly unit?: string;
   readonly version?: string;
+  readonly traffic: string;
 }
 
 /** Turned away, deliberately. */
@@ -50,10 +51,11 @@ export function registerFigures(program: Command): void {
     .option("--route <name>", "only this route")
     .option("--unit <name>", "only this unit")
     .addOption(new Option("--version <name>", "only this version").choices(["stable", "canary"]))
+    .addOption(new Option("--traffic <kind>", "whose").choices(["users", "stress"]).default("users"))
     .action((options: FigureOptions) =>
       runApi(options, async (api, print) => {
-        const { window, route, unit, version } = options;
-        const asked = Object.entries({ window, route, unit, version }).filter(
+        const { window, route, unit, version, traffic } = options;
+        const asked = Object.entries({ window, route, unit, version, traffic }).filter(
           ([, value]) => value !== undefined,
         );
         const query = new URLSearchParams(asked as [string, string][]);

@@ -10,6 +10,8 @@ import {
   withOverride,
 } from "./api-client.ts";
 import { told } from "./configuration.ts";
+import { allPages } from "./pages.ts";
+import { type Preview, sayDryRun } from "./previews.ts";
 import { paint, span, table } from "./tables.ts";
 
 interface Overlay {
@@ -31,6 +33,7 @@ type Given = ApiOptions & {
   readonly reason: string;
   readonly expires?: string;
   readonly supersedes?: string;
+  readonly dryRun?: boolean;
 };
 
 const POLL = 250;
@@ -48,7 +51,9 @@ export function registerOverlays(program: Command): void {
       (unit: string, options: Given & { ramp: string; deadline: string; wait?: boolean; timeout: string }) =>
         runApi(options, async (api, print) => {
           const { ramp, deadline } = options;
-          const answer = await lay(api, { kind: "drain", unit, ramp, deadline }, options);
+          const change = { kind: "drain", unit, ramp, deadline };
+          if (options.dryRun === true) return sayDryRun(print, await previewed(api, change, options));
+          const answer = await lay(api, change, options);
           const { id } = answer.overlay;
           await told(api, print, answer, answer.revision.number, `${unit} is drained over ${ramp} by ${id}`);
           if (options.wait === true) await untilEmpty(api, print, unit, Number(options.timeout) * 1000);
@@ -60,7 +65,7 @@ export function registerOverlays(program: Command): void {
     .argument("<unit>", "its name")
     .action((unit: string, options: Given) =>
       runApi(options, async (api, print) => {
-        const { overlays } = await api.call<{ overlays: Overlay[] }>("GET", "/v1/overlays");
+        const { items: overlays } = await allPages<Overlay>(api, "/v1/overlays", "overlays");
         const found = overlays.find((o) => o.change.kind === "drain" && o.change.unit === unit);
         if (found === undefined)
           throw new ApiFailure(`${unit} is not drained; tidegate overlay ls lists what is`);
@@ -73,8 +78,8 @@ export function registerOverlays(program: Command): void {
     .description("list overlays")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ overlays: Overlay[] }>("GET", "/v1/overlays");
-        print.say(answer, () => overlaysText(answer.overlays));
+        const { items, answer } = await allPages<Overlay>(api, "/v1/overlays", "overlays");
+        print.say(answer, () => overlaysText(items));
       }),
     );
   withReason(overlay.command("rm"), false)
@@ -100,7 +105,9 @@ Examples:
     )
     .action((kind: string, fields: string[], options: Given) =>
       runApi(options, async (api, print) => {
-        const answer = await lay(api, { kind, ...Object.fromEntries(fields.map(fieldOf)) }, options);
+        const change = { kind, ...Object.fromEntries(fields.map(fieldOf)) };
+        if (options.dryRun === true) return sayDryRun(print, await previewed(api, change, options));
+        const answer = await lay(api, change, options);
         const { id, does } = answer.overlay;
         await told(api, print, answer, answer.revision.number, `${does} by ${id}`);
       }),
@@ -111,17 +118,26 @@ function withReason(command: Command, lays: boolean): Command {
   withOverride(withApi(command)).requiredOption("--reason <text>", "why; the audit log keeps it");
   if (!lays) return command;
   return command
+    .option("--dry-run", "only say what it would change, and which safety rules would refuse it")
     .option("--expires <duration>", "after this it is taken away by itself, such as 2h")
     .option("--supersedes <id>", "take the place of the overlay that writes the same");
 }
 
-function lay(api: ApiClient, change: object, { reason, expires, supersedes }: Given): Promise<Laid> {
-  return api.call<Laid>("POST", "/v1/overlays", {
+function lay(api: ApiClient, change: object, given: Given): Promise<Laid> {
+  return api.call<Laid>("POST", "/v1/overlays", bodyOf(change, given));
+}
+
+function previewed(api: ApiClient, change: object, given: Given): Promise<Preview> {
+  return api.call<Preview>("POST", "/v1/overlays/preview", bodyOf(change, given));
+}
+
+function bodyOf(change: object, { reason, expires, supersedes }: Given): object {
+  return {
     ...change,
     reason,
     ...(expires === undefined ? {} : { expires }),
     ...(supersedes === undefined ? {} : { supersedes }),
-  });
+  };
 }
 
 async function remove(api: ApiClient, print: Printer, id: string, reason: string): Promise<void> {

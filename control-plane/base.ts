@@ -11,10 +11,10 @@ export const MOST_BASE_BYTES = 16 * 1024 * 1024;
 export const MOST_BASE_FILES = 1_000;
 /**
  * Of what is read as YAML, much less: a parser makes half a kilobyte of two bytes such as `1,`. The signs are those that
- * begin or end a value; 65,536 endpoints and 10,000 routes have fewer.
+ * begin or end a value; 65,536 endpoints and 10,000 routes with all their policies have fewer.
  */
 export const MOST_YAML_BYTES = 4 * 1024 * 1024;
-export const MOST_YAML_SIGNS = 600_000;
+export const MOST_YAML_SIGNS = 1_000_000;
 const SIGN = /[,:[\]{}\n&*!"'#|>%?]|- /g;
 
 /** One form for the same files, so that the same base has the same digest. */
@@ -56,16 +56,25 @@ function refusedYaml(texts: readonly string[]): string | undefined {
 /** What was read of a base: a change reads it for its preview, its commit and its warnings. */
 const READ = new WeakMap<Base, ReadConfig>();
 
+/** Blocks the thread for seconds where a base is large: `BaseReader` reads it elsewhere first, and this finds it then. */
 export function readBase(base: Base): ReadConfig {
-  let read = READ.get(base);
-  if (read === undefined) {
-    read = readConfig(
-      (name) => base.get(name),
-      () => base.keys(),
-    );
-    READ.set(base, read);
-  }
+  const known = rememberedRead(base);
+  if (known !== undefined) return known;
+  const read = readConfig(
+    (name) => base.get(name),
+    () => base.keys(),
+  );
+  rememberRead(base, read);
   return read;
+}
+
+/** Undefined when nobody has read it. */
+export function rememberedRead(base: Base): ReadConfig | undefined {
+  return READ.get(base);
+}
+
+export function rememberRead(base: Base, read: ReadConfig): void {
+  READ.set(base, read);
 }
 
 export function digestOf(text: string): string {

@@ -4,10 +4,14 @@ import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { Server } from "node:https";
 import { buildApi } from "./api/server.ts";
+import type { ConsoleFiles } from "./api/console.ts";
 import type { ListenerTls } from "./auth/listener-tls.ts";
 import { Oidc } from "./auth/oidc.ts";
 import type { OidcSettings } from "./auth/oidc-settings.ts";
+import { Sessions } from "./auth/session.ts";
+import { signMark } from "../model/stress-mark.ts";
 import type { Base } from "./base.ts";
+import { BaseReader } from "./base-reader.ts";
 import { Commands } from "./commands.ts";
 import { Desk } from "./desk.ts";
 import { Leadership } from "./leadership.ts";
@@ -15,10 +19,12 @@ import { FleetFigures } from "./fleet-figures.ts";
 import { Gateways } from "./publish/gateways.ts";
 import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
+import { Roster } from "./publish/roster.ts";
 import { Refused } from "./refused.ts";
 import { SafetyGate } from "./safety-gate.ts";
 import { Engine } from "./runbook/engine.ts";
 import { type HookOptions, Hooks } from "./runbook/hooks.ts";
+import { type PlanTurn, PlanWatch } from "./runbook/plan-watch.ts";
 import { Sight } from "./runbook/sight.ts";
 import { type Store, Unavailable } from "./store/store.ts";
 import { Tokens } from "./tokens.ts";
@@ -40,6 +46,8 @@ export interface ControlPlaneOptions {
   readonly tls: ListenerTls | undefined;
   /** Systems that plans may call. */
   readonly hooks: Omit<HookOptions, "now">;
+  /** Undefined: nobody has built it. */
+  readonly console: ConsoleFiles | undefined;
   readonly version: string;
   /** This process, unlike any other. */
   readonly holder: string;
@@ -54,6 +62,8 @@ export interface ControlPlaneOptions {
 const TICK = 1_000;
 /** Executions look at the clock so often (ms); gateways that acknowledge wake them at once. */
 const RUNBOOK_TICK = 100;
+/** What could not be read is read again after this (ms). */
+const READ_AGAIN = 5_000;
 /** Commands that were done are looked through so often (ms). */
 const FORGET_EVERY = 60_000;
 
@@ -61,15 +71,18 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #leadership: Leadership;
   readonly #desk: Desk;
+  readonly #reader = new BaseReader();
   readonly #commands: Commands;
   readonly #tokens: Tokens;
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
+  readonly #roster: Roster;
   readonly #figures: FleetFigures;
   readonly #gate: SafetyGate;
   readonly #hooks: Hooks;
   readonly #sight: Sight;
   readonly #engine: Engine;
+  readonly #planWatch: PlanWatch;
   readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -77,8 +90,16 @@ export class ControlPlane {
   readonly #peers: Peers | undefined;
   #stopWatching = (): void => {};
   #published = "";
+  /**
+   * The newest epoch after whose beginning the store was read. What held before may not be told under it: gateways
+   * would go back to what an earlier leader has replaced.
+   */
+  #told = 0;
   #forgetAt = Number.NEGATIVE_INFINITY;
   #storeIsDown = false;
+  /** Why what others wrote could not be taken over. */
+  #unread: string | undefined;
+  #readAgainAt = Number.POSITIVE_INFINITY;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
@@ -93,7 +114,8 @@ export class ControlPlane {
     this.#tokens = new Tokens(store, now);
     this.#commands = new Commands(store, now);
     this.#publisher = new Publisher(options.signingKey, now);
-    this.#gateways = new Gateways(now);
+    this.#gateways = new Gateways(now, options.monotonic);
+    this.#roster = new Roster(store, now);
     this.#figures = new FleetFigures(options.monotonic);
     this.#gate = new SafetyGate(store, this.#gateways, now);
     this.#desk = new Desk({
@@ -102,6 +124,7 @@ export class ControlPlane {
       monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
       check: (draft, deed) => this.#gate.pass(draft, deed),
+      read: (base, purpose) => this.#reader.read(base, purpose),
     });
     this.#hooks = new Hooks({ ...options.hooks, now });
     this.#sight = new Sight({ figures: this.#figures, gateways: this.#gateways });
@@ -115,6 +138,13 @@ export class ControlPlane {
       monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
       onError: (error) => this.#engineFailed(error),
+      read: (base) => this.#reader.read(base, "change"),
+    });
+    this.#planWatch = new PlanWatch({
+      hooks: this.#hooks,
+      monotonic: options.monotonic,
+      config: () => this.#desk.standing?.config,
+      tell: (turns) => this.#tellOfPlans(turns),
     });
     this.#oidc = this.#makeOidc();
     const { holder, monotonic } = options;
@@ -144,25 +174,32 @@ export class ControlPlane {
     const { store, log, host, port, firstBase } = this.#options;
     await this.#leadership.start();
     await this.#read();
+    if (this.#unread !== undefined) throw new Error(this.#unread);
     if (this.#desk.standing === undefined && firstBase !== undefined) await this.#applyFirst(firstBase);
     this.#api = await buildApi({
       desk: this.#desk,
+      reader: this.#reader,
       store,
       commands: this.#commands,
       tokens: this.#tokens,
       publisher: this.#publisher,
       gateways: this.#gateways,
+      roster: this.#roster,
       figures: this.#figures,
+      mint: (mark) => signMark(mark, this.#options.signingKey),
       engine: this.#engine,
       sight: this.#sight,
       hooks: this.#hooks,
       violations: (draft, deed) => this.#gate.violations(draft, deed),
       now: this.#options.now,
+      monotonic: this.#options.monotonic,
       random: this.#options.random,
       epoch: () => this.#leadership.epoch,
       dev: this.#options.dev,
       oidc: this.#oidc,
       tls: this.#options.tls,
+      sessions: new Sessions({ ...this.#options, secure: this.#options.tls !== undefined }),
+      console: this.#options.console,
       version: this.#options.version,
       onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
     });
@@ -184,6 +221,7 @@ export class ControlPlane {
     this.#oidc?.stop();
     this.#options.tls?.stop();
     await this.#peers?.stop().catch((error: Error) => this.#storeFailed(error));
+    await this.#reader.stop();
     await this.#leadership.stop();
     await this.#options.store.close();
   }
@@ -213,14 +251,29 @@ export class ControlPlane {
 
   /** Reads what others wrote. */
   async #read(): Promise<void> {
+    this.#readAgainAt = Number.POSITIVE_INFINITY;
+    const epoch = this.#leadership.observed;
     try {
       await this.#tokens.refresh();
       await this.#desk.refresh();
+      this.#told = Math.max(this.#told, epoch);
+      this.#publish();
       if (this.#storeIsDown) this.#options.log.info("the store answers again");
       this.#storeIsDown = false;
+      this.#unread = undefined;
     } catch (error) {
-      this.#storeFailed(error as Error);
+      this.#readAgainAt = this.#options.monotonic() + READ_AGAIN;
+      if (error instanceof Refused) this.#refusedToRead(error);
+      else this.#storeFailed(error as Error);
     }
+  }
+
+  /** Gateways keep what they serve, and this control plane goes on with what it knew. */
+  #refusedToRead({ message }: Refused): void {
+    if (this.#unread === message) return;
+    this.#unread = message;
+    const reason = `${message}; read again every ${READ_AGAIN / 1000} s`;
+    this.#options.log.error({ reason }, "what the store holds cannot be taken over");
   }
 
   #engineFailed(error: Error): void {
@@ -240,12 +293,12 @@ export class ControlPlane {
   #onLeadership(epoch: number | undefined): void {
     if (epoch !== undefined) this.#options.log.info({ epoch }, "this control plane leads");
     else this.#options.log.info({ epoch: this.#leadership.observed }, "another control plane leads");
-    this.#publish();
+    void this.#read();
   }
 
   #publish(): void {
     const { standing } = this.#desk;
-    const epoch = this.#leadership.observed;
+    const epoch = this.#told;
     if (standing === undefined || epoch === 0) return;
     const what = `${epoch} ${standing.revision.number}`;
     if (what === this.#published) return;
@@ -255,10 +308,16 @@ export class ControlPlane {
 
   #tick(): void {
     this.#publisher.beat();
+    if (this.#options.monotonic() >= this.#readAgainAt) void this.#read();
     this.#peers?.tick().catch((error: Error) => this.#storeFailed(error));
+    this.#roster.stay(this.#gateways.own()).catch((error: Error) => this.#storeFailed(error));
     if (this.#leadership.epoch === undefined) return;
     this.#desk.expire().catch((error: Error) => {
       if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");
+    });
+    this.#planWatch.look().catch((error: Error) => {
+      if (!(error instanceof Refused))
+        this.#options.log.error({ error: error.stack }, "plans were not looked at");
     });
     const now = this.#options.monotonic();
     if (now < this.#forgetAt) return;
@@ -268,9 +327,21 @@ export class ControlPlane {
     });
   }
 
-  /** Commands of yesterday are not sent again. */
+  async #tellOfPlans(turns: readonly PlanTurn[]): Promise<void> {
+    const epoch = this.#leadership.epoch;
+    if (epoch === undefined) return;
+    const at = this.#options.now();
+    for (const { plan, fits, problems } of turns) {
+      if (fits) this.#options.log.info({ plan }, "the plan fits the fleet again");
+      else this.#options.log.error({ plan, problems }, "the plan does not fit the fleet any more");
+    }
+    const events = turns.map((turn) => ({ at, type: "plan", body: JSON.stringify(turn) }));
+    await this.#desk.write({ epoch, events });
+  }
+
+  /** Commands of yesterday are not sent again, and gateways that are long gone are not asked. */
   async #forget(): Promise<void> {
-    const deletes = await this.#commands.superfluous();
+    const deletes = [...(await this.#commands.superfluous()), ...(await this.#roster.superfluous())];
     const epoch = this.#leadership.epoch;
     if (deletes.length > 0 && epoch !== undefined) await this.#desk.write({ epoch, deletes });
   }

@@ -2,9 +2,10 @@
  * Where every change of the fleet is made: it decides on the newest revision, checks the whole result, and writes
  * revision, documents, events and audit in one commit. Publication follows from the commit, never the other way round.
  */
-import { effective } from "../model/effective.ts";
 import { describeChange, type Overlay } from "../model/overlay.ts";
-import { type Base, decodeBase, digestOf, encodeBase, readBase } from "./base.ts";
+import { Archive, encodeOverlays, type Read } from "./archive.ts";
+import { type Base, digestOf, encodeBase, readBase } from "./base.ts";
+import type { Purpose } from "./base-reader.ts";
 import {
   type Actor,
   type Draft,
@@ -42,6 +43,8 @@ export interface DeskOptions {
   readonly epoch: () => number | undefined;
   /** Refuses what a safety rule forbids. @throws Refused */
   readonly check: (draft: Draft, deed: Deed) => Promise<Passage>;
+  /** Missing: on this thread, which stands still meanwhile. */
+  readonly read?: Read;
 }
 
 interface Cause {
@@ -49,8 +52,8 @@ interface Cause {
   readonly reason: string;
   /** `apply`, `overlay`, `expiry`, `rollback`. */
   readonly cause: string;
-  /** What the safety rules are told, such as `drain`. */
-  readonly action: string;
+  /** What the safety rules are told, such as `drain`: everything that it does. */
+  readonly actions: readonly string[];
   readonly target: string;
   readonly before: unknown;
   readonly after: unknown;
@@ -71,7 +74,12 @@ export class Desk {
   readonly #options: DeskOptions;
   readonly #store: Store;
   readonly #expiries: Expiries;
+  readonly #read: Read;
+  readonly #archive: Archive;
   #standing: Standing | undefined;
+  /** The look at what others wrote that has not begun yet. */
+  #look: Promise<void> | undefined;
+  #looks: Promise<void> = Promise.resolve();
   /** One change at a time: each decides on what the one before it left. */
   #queue: Promise<unknown> = Promise.resolve();
   /** Called with what holds after every change, whoever made it. */
@@ -81,6 +89,8 @@ export class Desk {
     this.#options = options;
     this.#store = options.store;
     this.#expiries = new Expiries(options.now, options.monotonic);
+    this.#read = options.read ?? (async (base) => readBase(base));
+    this.#archive = new Archive(options.store, this.#read);
   }
 
   /** Undefined until the first configuration was applied. */
@@ -88,51 +98,45 @@ export class Desk {
     return this.#standing;
   }
 
-  /** Reads what others wrote. @throws Unavailable */
-  async refresh(): Promise<void> {
+  /** Reads what others wrote; those that ask while it is read share the next look. @throws Unavailable · Refused */
+  refresh(): Promise<void> {
+    this.#look ??= this.#looks.then(() => {
+      this.#look = undefined;
+      const look = this.#refresh();
+      this.#looks = look.catch(() => {});
+      return look;
+    });
+    return this.#look;
+  }
+
+  async #refresh(): Promise<void> {
     const head = await this.#store.head();
     if (head === (this.#standing?.revision.number ?? 0)) return;
-    const standing = await this.at(head);
-    // A later one may have been read while this one was.
+    const standing = await this.at(head, "stored");
+    // A later one may have been written while this one was read.
     if (standing === undefined || standing.revision.number <= (this.#standing?.revision.number ?? 0)) return;
     this.#standing = standing;
     this.onStanding(standing);
   }
 
-  /** What held at a revision; undefined when there is no such revision. */
-  async at(number: number): Promise<Standing | undefined> {
-    const revision = await this.#store.revision(number);
-    if (revision === undefined) return undefined;
-    const [baseText, overlaysText] = await Promise.all([
-      this.#store.blob(revision.base),
-      this.#store.blob(revision.overlays),
-    ]);
-    const base = decodeBase(baseText!);
-    const { epoch, overlays } = decodeOverlays(overlaysText!);
-    const baseConfig = readBase(base).config;
-    if (baseConfig === undefined) {
-      throw new Refused(
-        "invalid-configuration",
-        `revision ${number} is not valid for this version of Tidegate`,
-      );
-    }
-    const { config } = effective(baseConfig, overlays);
-    const { fleet } = config;
-    const placement = { ...fleet.placement, epoch: Math.max(epoch, fleet.placement.epoch) };
-    return { revision, base, baseConfig, overlays, config: { ...config, fleet: { ...fleet, placement } } };
+  /** What held at a revision; undefined when there is no such revision. @throws Refused · Unavailable */
+  at(number: number, purpose: Purpose): Promise<Standing | undefined> {
+    return this.#archive.at(number, purpose, this.#standing);
   }
 
   /**
    * @param expect the revision that the writer saw; undefined: whatever is there
    * @returns the standing revision, unchanged, when the files are the same
    */
-  apply(
+  async apply(
     base: Base,
     expect: number | undefined,
     reason: string,
     actor: Actor,
     also?: Also,
   ): Promise<Standing> {
+    // Before its turn: whoever drains a unit meanwhile does not wait for ten thousand routes.
+    await this.#read(base, "change");
     return this.#inTurn(async () => {
       this.#expect(expect);
       const draft = draftApply(this.#standing, base);
@@ -148,7 +152,7 @@ export class Desk {
         actor,
         reason,
         cause: "apply",
-        action: "apply",
+        actions: ["apply"],
         target: "configuration",
         before: before === undefined ? null : { base: before.revision.base },
         after: { base: digest },
@@ -158,17 +162,18 @@ export class Desk {
   }
 
   /** The base of an older revision again, as a new one; overlays stay as they are. */
-  rollback(
+  async rollback(
     to: number,
     expect: number | undefined,
     reason: string,
     actor: Actor,
     also?: Also,
   ): Promise<Standing> {
+    // Before its turn: a revision does not change.
+    const target = await this.at(to, "change");
+    if (target === undefined) throw new Refused("not-found", `there is no revision ${to}`);
     return this.#inTurn(async () => {
       this.#expect(expect);
-      const target = await this.at(to);
-      if (target === undefined) throw new Refused("not-found", `there is no revision ${to}`);
       const before = this.#need();
       if (target.revision.base === before.revision.base) {
         throw new Refused("conflict", `revision ${to} has the base that holds now; nothing to roll back`);
@@ -177,7 +182,7 @@ export class Desk {
         actor,
         reason,
         cause: "rollback",
-        action: "rollback",
+        actions: ["rollback"],
         target: `revision ${to}`,
         before: { base: before.revision.base },
         after: { base: target.revision.base, revision: to },
@@ -200,7 +205,7 @@ export class Desk {
         actor,
         reason: request.reason,
         cause: "overlay",
-        action: request.change.kind,
+        actions: draft.actions,
         target: describeChange(request.change),
         before,
         after: draft.overlay,
@@ -224,7 +229,7 @@ export class Desk {
         actor,
         reason,
         cause: "overlay",
-        action: `un${draft.overlay.change.kind}`,
+        actions: draft.actions,
         target: describeChange(draft.overlay.change),
         before: draft.overlay,
         after: null,
@@ -248,12 +253,11 @@ export class Desk {
     return this.#inTurn(async () => {
       const draft = draftOverlays(this.#need(), set, owner, this.#options.now());
       const { laid, removed } = draft;
-      const kinds = [...laid.map((o) => o.change.kind), ...removed.map((o) => `un${o.change.kind}`)];
       const standing = await this.#commit(draft, {
         actor,
         reason,
         cause: "overlay",
-        action: kinds[0] ?? "restore",
+        actions: draft.actions,
         target: [...laid, ...removed].map((o) => describeChange(o.change)).join("; "),
         before: removed,
         after: laid,
@@ -275,7 +279,7 @@ export class Desk {
         actor: { name: "tidegate", from: "", overrides: [] },
         reason: `expired: ${over.map((o) => o.id).join(", ")}`,
         cause: "expiry",
-        action: "expiry",
+        actions: ["expiry"],
         target: over.map((o) => describeChange(o.change)).join("; "),
         before: over,
         after: null,
@@ -284,10 +288,10 @@ export class Desk {
   }
 
   async #commit(draft: Draft, cause: Cause): Promise<Standing> {
-    const { action, target, actor } = cause;
+    const { actions, target, actor } = cause;
     // What expires was agreed to when it was laid: no rule and no freeze holds it back.
     const passage =
-      cause.cause === "expiry" ? NO_PASSAGE : await this.#options.check(draft, { action, target, actor });
+      cause.cause === "expiry" ? NO_PASSAGE : await this.#options.check(draft, { actions, target, actor });
     const epoch = this.#options.epoch();
     if (epoch === undefined) {
       throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
@@ -311,7 +315,7 @@ export class Desk {
       at,
       actor: cause.actor.name,
       from: cause.actor.from,
-      action: `${cause.cause}.${cause.action}`,
+      action: `${cause.cause}.${actions[0] ?? "none"}`,
       target: cause.target,
       reason: cause.reason,
       before: JSON.stringify(cause.before),
@@ -379,15 +383,4 @@ export class Desk {
     this.#queue = turn.catch(() => {});
     return turn;
   }
-}
-
-/** The placement's epoch lies with the overlays: neither they nor the base alone can tell it. */
-function encodeOverlays({ overlays, config }: Draft): string {
-  return JSON.stringify({ epoch: config.fleet.placement.epoch, overlays });
-}
-
-function decodeOverlays(text: string): { epoch: number; overlays: Overlay[] } {
-  const stored = JSON.parse(text) as Overlay[] | { epoch: number; overlays: Overlay[] };
-  // As it was before epochs were kept.
-  return Array.isArray(stored) ? { epoch: 0, overlays: stored } : stored;
 }

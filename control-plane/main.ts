@@ -8,11 +8,12 @@ import pino from "pino";
 import { systemClock } from "../host/clock.ts";
 import { readConfigDir } from "../host/config-dir.ts";
 import { formatProblem } from "../model/problem.ts";
+import { CONSOLE_DIST, NOT_BUILT, readConsole } from "./api/console.ts";
 import { firstAdminToken, resetAdminToken } from "./auth/admin-token.ts";
 import { type ListenerFlags, tlsFiles, wrongListener } from "./auth/listener-flags.ts";
 import { ListenerTls } from "./auth/listener-tls.ts";
 import { type OidcFlags, oidcSettings } from "./auth/oidc-settings.ts";
-import type { Base } from "./base.ts";
+import { type Base, rememberRead } from "./base.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { makeKeyPair, publicKeyOf, signingKey } from "./publish/signing-key.ts";
 import { LEASE } from "./leadership.ts";
@@ -100,18 +101,21 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
   const store = await openStore(place, Date.now, true);
   const clock = systemClock();
   if (place.database === undefined) await waitForLease(store, log);
+  const consoleFiles = readConsole(CONSOLE_DIST);
+  if (consoleFiles === undefined) console.error(`tidegate control-plane: ${NOT_BUILT}`);
   const plane = new ControlPlane({
     store,
     // With TLS one server, whose certificate can be changed: for localhost Fastify would make two.
     host: tls !== undefined && flags.host === "localhost" ? "127.0.0.1" : flags.host,
     port: Number(flags.port),
     signingKey: signingKey(readOrMakeKey(flags)),
-    firstBase: flags.config === undefined ? undefined : readBaseDir(flags.config),
+    firstBase: await firstBase(flags, store, log),
     dev: flags.dev ?? false,
     shared: place.database !== undefined,
     oidc: typeof oidc === "string" ? undefined : oidc,
     tls,
     hooks: { hosts: flags.hookHost ?? [], secret: process.env.TIDEGATE_HOOK_SECRET },
+    console: consoleFiles,
     version,
     holder: `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`,
     now: Date.now,
@@ -192,6 +196,19 @@ function readOrMakeKey({ signingKey: given, data }: ControlPlaneFlags): string {
   return pem;
 }
 
+/** Undefined where the store has a configuration: nobody is kept from starting by files that say nothing any more. */
+async function firstBase(
+  { config }: ControlPlaneFlags,
+  store: Store,
+  log: pino.Logger,
+): Promise<Base | undefined> {
+  if (config === undefined) return undefined;
+  const revision = await store.head();
+  if (revision === 0) return readBaseDir(config);
+  log.info({ revision, config }, "the store has a configuration, so the directory is not read");
+  return undefined;
+}
+
 /** @throws Error that lists what is wrong */
 function readBaseDir(dir: string): Base {
   const { config, problems, files } = readConfigDir(dir);
@@ -200,7 +217,10 @@ function readBaseDir(dir: string): Base {
     throw new Error(`the configuration is invalid:\n${list.join("\n")}`);
   }
   const texts = files.map((name) => [name, join(dir, name)] as const).filter(([, path]) => existsSync(path));
-  return new Map(texts.map(([name, path]) => [name, readFileSync(path, "utf8")]));
+  const base = new Map(texts.map(([name, path]) => [name, readFileSync(path, "utf8")]));
+  // Read again once it leads, a large one would take longer than its lease.
+  rememberRead(base, { config, problems });
+  return base;
 }
 
 function startProblem(error: Error & { code?: string }, flags: ControlPlaneFlags): string {

@@ -38,8 +38,8 @@ export interface Override {
 
 /** What is to be done. */
 export interface Deed {
-  /** Such as `drain`. */
-  readonly action: string;
+  /** Such as `drain`; more than one where a plan does several things at once. */
+  readonly actions: readonly string[];
   readonly target: string;
   readonly actor: Actor;
 }
@@ -85,7 +85,7 @@ export class SafetyGate {
   }
 
   /** Every rule that the change would break. The rules are those of the resulting configuration and of the one before. */
-  violations(draft: Draft, { action }: Deed): Violation[] {
+  violations(draft: Draft, { actions }: Deed): Violation[] {
     const before = draft.before?.config;
     // A change that takes its own rule away is still held by it, and one that begins a freeze is not.
     const rules = new Map((before?.safety.rules ?? []).map((rule) => [rule.name, rule]));
@@ -95,7 +95,7 @@ export class SafetyGate {
     return checkSafety([...rules.values()], {
       before,
       after: draft.config,
-      action,
+      actions,
       now: this.#now(),
       ...this.#seen(before, draft.config),
     });
@@ -164,8 +164,8 @@ export class SafetyGate {
 }
 
 /** One rule, one change, one state of the fleet. */
-function digestOf(rule: string, draft: Draft, { action, target, actor }: Deed): string {
-  const text = JSON.stringify([rule, action, target, draft.before?.revision.number ?? 0, actor.name]);
+function digestOf(rule: string, draft: Draft, { actions, target, actor }: Deed): string {
+  const text = JSON.stringify([rule, actions, target, draft.before?.revision.number ?? 0, actor.name]);
   return createHash("sha256").update(text).digest("hex");
 }
 

@@ -5,7 +5,7 @@
  * a route that takes writes to be asked for as many writes as is said. Routes that differ in nothing that decides are one
  * class, decided once for each home unit, for a read and for a write.
  */
-import { DOWN, type Health, isSafe, place } from "./decide.ts";
+import { type Decision, DOWN, type Health, isSafe, place } from "./decide.ts";
 import { slotOf } from "./hash.ts";
 import { PRIORITIES, type Priority } from "./route.ts";
 import { type CompiledRoute, endpointsOf, type Table } from "./table.ts";
@@ -37,21 +37,47 @@ export interface Projection {
   readonly degraded: number;
 }
 
+/** Requests that `place` cannot tell apart but by their user. */
+export interface RequestClass {
+  readonly members: readonly Member[];
+  readonly ways: readonly Way[];
+}
+
+/** A route's part in a class. */
+export interface Member {
+  readonly route: CompiledRoute;
+  /** Place in `PRIORITIES`. */
+  readonly priority: number;
+  /** Of the route's requests, 0 to 1. */
+  readonly part: number;
+}
+
+/** Where a class's requests go whose users live in one unit. */
+export interface Way {
+  /** Of the class's requests, 0 to 1. */
+  readonly share: number;
+  /** Undefined where no healthy unit may serve them. */
+  readonly decision: Decision | undefined;
+  /** The same with another health. */
+  readonly placed: (health: Health) => Decision | undefined;
+}
+
 const NO_HEADERS: readonly string[] = [];
 
-export function project(table: Table, load: Load, { unhealthy, writes }: Conditions): Projection {
-  const health = healthOf(table, unhealthy);
-  const shares = homeShares(table);
-  const keys = keysOf(table, shares);
+export function project(table: Table, load: Load, conditions: Conditions): Projection {
   const rps = table.units.map(() => new Float64Array(PRIORITIES.length));
-  const { classes, degraded } = classesOf(table, load, writes);
+  const [routes, degraded] = [[] as CompiledRoute[], { rps: 0 }];
+  for (const route of table.routes) {
+    const asked = load.get(route.name) ?? 0;
+    if (asked === 0) continue;
+    if (route.spec.degraded === true) degraded.rps += asked;
+    else routes.push(route);
+  }
   let failing = 0;
-  for (const { route, method, asked } of classes) {
-    for (const { home, share } of homesOf(route, shares)) {
-      const request = { method, headers: NO_HEADERS, client: keys[home] ?? "" };
-      const decision = place(table, health, route, request, keys[home], undefined);
-      const isServed = !decision.refused && !decision.panic;
-      const own = isServed ? rps[decision.candidates[decision.first]!.unit.index]! : undefined;
+  for (const { members, ways } of classesOf(table, routes, conditions)) {
+    const asked = askedOf(members, load);
+    for (const { share, decision } of ways) {
+      const own = decision && rps[decision.candidates[decision.first]!.unit.index]!;
       for (let priority = 0; priority < asked.length; priority++) {
         const amount = asked[priority]! * share;
         if (own === undefined) failing += amount;
@@ -64,7 +90,14 @@ export function project(table: Table, load: Load, { unhealthy, writes }: Conditi
     const whole = own.reduce((sum, value) => sum + value, 0);
     return { unit: name, rps: whole, capacity: spec.capacity, shed: shedOf(own, whole, spec.capacity) };
   });
-  return { units, failing, degraded };
+  return { units, failing, degraded: degraded.rps };
+}
+
+/** What a class is asked for, by priority. */
+export function askedOf(members: readonly Member[], load: Load): Float64Array {
+  const asked = new Float64Array(PRIORITIES.length);
+  for (const { route, priority, part } of members) asked[priority]! += (load.get(route.name) ?? 0) * part;
+  return asked;
 }
 
 /** Slots that live elsewhere afterwards, and keys that are placed by hand and do. */
@@ -79,7 +112,7 @@ export function moved(before: Table, after: Table): { readonly slots: number; re
 }
 
 /** As at the end of every ramp. */
-function healthOf(table: Table, unhealthy: ReadonlySet<string>): Health {
+export function healthOf(table: Table, unhealthy: ReadonlySet<string>): Health {
   const endpoints = new Int32Array(Math.max(1, table.endpointCount));
   for (const endpoint of endpointsOf(table)) {
     const { unit, service } = endpoint.pool;
@@ -114,42 +147,50 @@ function keysOf({ slots, slotUnits, pins }: Table, shares: Float64Array): (strin
   return keys;
 }
 
-/** Requests that `place` cannot tell apart but by their user. */
-interface RequestClass {
-  /** One of those they come by. */
-  readonly route: CompiledRoute;
-  readonly method: string;
-  /** Requests per second, by priority. */
-  readonly asked: Float64Array;
-}
-
 /** What ten thousand routes ask comes down to as many classes as there are ways in which they differ to `place`. */
-function classesOf(
-  { routes }: Table,
-  load: Load,
-  writes: number,
-): { classes: Iterable<RequestClass>; degraded: number } {
-  const classes = new Map<string, RequestClass>();
-  let degraded = 0;
+export function classesOf(
+  table: Table,
+  routes: Iterable<CompiledRoute>,
+  { unhealthy, writes }: Conditions,
+): RequestClass[] {
+  const health = healthOf(table, unhealthy);
+  const shares = homeShares(table);
+  const keys = keysOf(table, shares);
+  const classes = new Map<string, { members: Member[]; ways: Way[] }>();
   for (const route of routes) {
     const { spec, service, scope, failover } = route;
-    const asked = load.get(route.name) ?? 0;
-    if (asked === 0) continue;
-    if (spec.degraded === true) {
-      degraded += asked;
-      continue;
-    }
     for (const [method, part] of methodsOf(route, writes)) {
+      if (part === 0) continue;
       const name = `${service.index} ${scope} ${failover} ${spec.missingKey} ${method}`;
       let found = classes.get(name);
       if (found === undefined) {
-        found = { route, method, asked: new Float64Array(PRIORITIES.length) };
+        found = { members: [], ways: waysOf(table, route, method, { health, shares, keys }) };
         classes.set(name, found);
       }
-      found.asked[PRIORITIES.indexOf(spec.priority)]! += asked * part;
+      found.members.push({ route, priority: PRIORITIES.indexOf(spec.priority), part });
     }
   }
-  return { classes: classes.values(), degraded };
+  return [...classes.values()];
+}
+
+interface Homes {
+  readonly health: Health;
+  readonly shares: Float64Array;
+  readonly keys: readonly (string | undefined)[];
+}
+
+function waysOf(table: Table, route: CompiledRoute, method: string, { health, shares, keys }: Homes): Way[] {
+  const ways: Way[] = [];
+  for (const { home, share } of homesOf(route, shares)) {
+    const key = keys[home];
+    const request = { method, headers: NO_HEADERS, client: key ?? "" };
+    const placed = (seen: Health): Decision | undefined => {
+      const decision = place(table, seen, route, request, key, undefined);
+      return decision.refused || decision.panic ? undefined : decision;
+    };
+    ways.push({ share, decision: placed(health), placed });
+  }
+  return ways;
 }
 
 function* homesOf(

@@ -7,7 +7,8 @@
  */
 import type { Config } from "./config.ts";
 import type { CanaryPolicy, Service, Version } from "./fleet.ts";
-import { ALWAYS, type SafetyRule } from "./safety.ts";
+import { formatTime, mostWithin } from "./forecast/forecast.ts";
+import { ALWAYS, type FreezeWindow, type SafetyRule, WITHIN } from "./safety.ts";
 
 /** How a unit, or a service's version in it, is seen; undefined where nobody reports: no data is a value of its own. */
 export type Seen = boolean | undefined;
@@ -15,8 +16,8 @@ export type Seen = boolean | undefined;
 export interface Situation {
   readonly before: Config | undefined;
   readonly after: Config;
-  /** What is done, such as `drain`, `undrain`, `apply`. */
-  readonly action: string;
+  /** Everything that is done, such as `drain`, `undrain`, `apply`. */
+  readonly actions: readonly string[];
   /** Milliseconds since 1970. */
   readonly now: number;
   /** Unit → whether it is healthy. */
@@ -25,8 +26,6 @@ export interface Situation {
   readonly versions: ReadonlyMap<string, Seen>;
   /** Requests per second of the fleet; undefined: no data. */
   readonly load: number | undefined;
-  /** The most requests per second that are expected while the change holds; undefined: nobody has said. */
-  readonly forecast?: number | undefined;
 }
 
 export interface Violation {
@@ -115,6 +114,18 @@ function checkDrained(most: number, situation: Situation): Found {
   };
 }
 
+/** The most that is asked until then; a change that takes the forecast away is still held by it. */
+function expected({ before, after, now }: Situation, until: number): number | undefined {
+  const most = [before, after].flatMap((config) =>
+    config?.forecast === undefined ? [] : (mostWithin(config.forecast, now, until) ?? []),
+  );
+  return most.length === 0 ? undefined : Math.max(...most);
+}
+
+function zoned({ before, after }: Situation, at: number): string {
+  return formatTime(at, (after.forecast ?? before?.forecast)?.zone ?? 0);
+}
+
 /** Capacity that is left when the unit that is missed most is lost too. */
 function remaining(
   config: Config,
@@ -130,19 +141,21 @@ function remaining(
 }
 
 function checkCapacity(
-  { factor, load, losingOne }: Extract<SafetyRule, { kind: "capacity" }>,
+  { factor, load, losingOne, within = WITHIN }: Extract<SafetyRule, { kind: "capacity" }>,
   situation: Situation,
 ): Found {
   const { before, after } = situation;
   const now = remaining(after, situation, losingOne);
   const had = before === undefined ? undefined : remaining(before, situation, losingOne);
   if (before === undefined || now.capacity >= had!.capacity) return undefined;
-  const rps = load === "current" ? situation.load : load === "forecast" ? situation.forecast : load;
+  const end = situation.now + within;
+  const rps = load === "current" ? situation.load : load === "forecast" ? expected(situation, end) : load;
+  const until = load === "forecast" ? zoned(situation, end) : "";
   const with_ = now.lost === "" ? "" : ` with ${now.lost} lost`;
   if (rps === undefined) {
     const [what, who] =
       load === "forecast"
-        ? ["forecast of the load", "publish a forecast"]
+        ? [`forecast of the load until ${until}`, "apply a forecast.csv that has these hours"]
         : ["data on the load", "let a gateway report its load"];
     return {
       message: `${rate(now.capacity)} would remain${with_}, and there is no ${what} to compare it with`,
@@ -155,23 +168,33 @@ function checkCapacity(
   return {
     message:
       `${rate(now.capacity)} would remain${with_}; ${rate(needed)} are needed ` +
-      `(${Number((factor * 100).toFixed(2))} % of ${rate(rps)})`,
-    figures: { capacity: now.capacity, load: Math.round(rps), needed, lost: now.lost || "none" },
+      `(${Number((factor * 100).toFixed(2))} % of ${rate(rps)}` +
+      `${load === "forecast" ? `, the most that is expected until ${until}` : ""})`,
+    figures: {
+      capacity: now.capacity,
+      load: Math.round(rps),
+      needed,
+      lost: now.lost || "none",
+      ...(load === "forecast" ? { until } : {}),
+    },
     satisfy: `${rate(needed - now.capacity)} more: undrain a unit, add one, or wait until the load is at most ${rate(Math.floor(now.capacity / factor))}`,
   };
 }
 
 function checkFreeze(
   { windows }: Extract<SafetyRule, { kind: "freeze" }>,
-  { now, action }: Situation,
+  { now, actions }: Situation,
 ): Found {
   // Windows may overlap, and then each of them holds.
-  const window = windows.find(({ from, to, except }) => now >= from && now < to && !except.includes(action));
+  const held = ({ except }: FreezeWindow): string[] =>
+    // A fence that stays keeps users from writing.
+    actions.filter((action) => action !== "unfence" && !except.includes(action));
+  const window = windows.find((one) => now >= one.from && now < one.to && held(one).length > 0);
   if (window === undefined) return undefined;
   const [from, to] = [new Date(window.from).toISOString(), new Date(window.to).toISOString()];
   return {
     message: `nothing is changed from ${from} to ${to}${window.except.length === 0 ? "" : ` but ${window.except.join(", ")}`}`,
-    figures: { from, to, action },
+    figures: { from, to, action: held(window).join(", ") },
     satisfy: `wait until ${to}`,
   };
 }

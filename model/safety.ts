@@ -43,8 +43,10 @@ export type SafetyRule = { readonly name: string } & (
       readonly kind: "capacity";
       /** Remaining capacity ÷ load, at least. */
       readonly factor: number;
-      /** Requests per second; `current` is what the gateways report, `forecast` the most that is expected. */
+      /** Requests per second; `current` is what the gateways report, `forecast` the most that forecast.csv expects. */
       readonly load: number | "current" | "forecast";
+      /** Of a forecast: milliseconds from now on. */
+      readonly within?: number;
       /** With any one further unit lost. */
       readonly losingOne: boolean;
     }
@@ -52,6 +54,9 @@ export type SafetyRule = { readonly name: string } & (
   /** No change brings a service to where neither its canary nor its stable version can be used in a unit. */
   | { readonly kind: "versions" }
 );
+
+/** A change that is made now is looked at again within a day. */
+export const WITHIN = 24 * 3_600_000;
 
 export interface Safety {
   readonly rules: readonly SafetyRule[];

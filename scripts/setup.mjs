@@ -1,7 +1,8 @@
 // Sets a fresh clone up. Runs on the Node that the machine has (20 or newer) with nothing installed, so it is plain
 // JavaScript and needs no package.
 //
-//   node scripts/setup.mjs                    install the project's packages, its own Node 26 among them
+//   node scripts/setup.mjs                    install the project's packages, its own Node 26 among them, and build the
+//                                             console where its sources changed
 //   node scripts/setup.mjs --system test      and what the tests need from the system
 //   node scripts/setup.mjs --system bench     and the peers of the benchmark; a missing peer is named, not fatal
 import { spawnSync } from "node:child_process";
@@ -35,6 +36,7 @@ const SYSTEM = {
     nginx: "nginx",
     openssl: "openssl",
     curl: "curl",
+    chromium: "chromium",
   },
   bench: { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", wrk: "wrk", taskset: "util-linux" },
 };
@@ -42,6 +44,7 @@ const SYSTEM = {
 const purpose = purposeOf(process.argv.slice(2));
 installPackages();
 checkNode();
+buildConsole();
 if (purpose !== undefined) installSystem(purpose);
 if (purpose === "bench") installEnvoy();
 
@@ -91,6 +94,14 @@ function checkNode() {
       ? `the project's own Node does not run here (${machine}; it said "${version}"): delete node_modules, then run this again`
       : `Tidegate needs Node 26 and brings none for ${machine} (the optionalDependencies of package.json name the platforms); this is ${version}: install Node 26 or newer, then run this again`,
   );
+}
+
+/** On the project's Node: the bundler asks for a newer one than the machine may have. */
+function buildConsole() {
+  const own = join(MODULES, ".bin", "node");
+  const node = existsSync(own) ? own : process.execPath;
+  const problem = run(node, [join(ROOT, "scripts/build-console.mjs")]);
+  if (problem !== undefined) stop(`the console could not be built (${problem}): see its words above`);
 }
 
 function installSystem(use) {

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { ChainCheck } from "../store/audit-chain.ts";
+import { Next } from "./pages.ts";
 import { Anything, limitOf, Page, type PageQuery, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
@@ -10,7 +11,11 @@ export function registerAudit(api: FastifyInstance, { store }: Plane): void {
     "/v1/audit",
     {
       config: { role: "viewer" },
-      schema: { summary: "The audit log, oldest first", querystring: Page, response: responses(Anything) },
+      schema: {
+        summary: "The audit log, oldest first",
+        querystring: Page,
+        response: responses(Type.Object({ entries: Type.Array(Anything), next: Next })),
+      },
     },
     async ({ query }) => {
       const limit = limitOf(query);
@@ -23,7 +28,11 @@ export function registerAudit(api: FastifyInstance, { store }: Plane): void {
     "/v1/events",
     {
       config: { role: "viewer" },
-      schema: { summary: "What happened, oldest first", querystring: Page, response: responses(Anything) },
+      schema: {
+        summary: "What happened, oldest first",
+        querystring: Page,
+        response: responses(Type.Object({ events: Type.Array(Anything), next: Next })),
+      },
     },
     async ({ query }) => {
       const limit = limitOf(query);

@@ -1,12 +1,13 @@
 /** The base configuration: read, compared, replaced. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { MOST_BASE_BYTES, readBase, refusedFiles } from "../base.ts";
+import { digestOf, encodeBase, MOST_BASE_BYTES, readBase, refusedFiles } from "../base.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { draftApply, needed, type Standing } from "../draft.ts";
 import { differences } from "../difference.ts";
 import { formatProblem } from "../../model/problem.ts";
 import { Refused } from "../refused.ts";
+import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
 import { Anything, Expect, Reason, responses, RevisionHeaders, RevisionShape } from "./schemas.ts";
 import { seen } from "./seen.ts";
@@ -29,19 +30,21 @@ interface ApplyBody {
 /** Warnings that an answer has room for. */
 const MOST_WARNINGS = 100;
 
-export function registerConfiguration(api: FastifyInstance, { desk, commands }: Plane): void {
+export function registerConfiguration(api: FastifyInstance, plane: Plane): void {
+  const { desk, reader, commands, violations } = plane;
   api.get(
     "/v1/config",
     {
       config: { role: "viewer" },
       schema: {
         summary: "The files of the base, and what gateways serve of them",
-        response: responses(Anything),
+        headers: FreshHeaders,
+        response: freshResponses(Anything),
       },
     },
-    async (_request, reply) => {
+    async (request, reply) => {
       const { revision, base, config } = needed(desk.standing);
-      reply.header("etag", `"${revision.number}"`);
+      if (isSeen(request, reply, revision.number)) return reply;
       return { revision, files: Object.fromEntries(base), effective: config };
     },
   );
@@ -77,18 +80,24 @@ export function registerConfiguration(api: FastifyInstance, { desk, commands }: 
       config: { role: "viewer" },
       bodyLimit: MOST_BASE_BYTES * 2,
       schema: {
-        summary: "What applying these files would change",
+        summary: "What applying these files would change, and the safety rules that would refuse it",
         body: Type.Object({ files: Files }, { additionalProperties: false }),
         response: responses(Anything),
       },
     },
     async (request) => {
+      const base = baseFrom(request.body.files);
+      await reader.read(base, "look");
       const { standing } = desk;
-      const draft = draftApply(standing, baseFrom(request.body.files));
+      const draft = draftApply(standing, base);
+      const deed = { actions: ["apply"], target: "configuration", actor: request.actor };
+      // The same files again are no change, which nothing refuses.
+      const isSame = standing?.revision.base === digestOf(encodeBase(base));
       return {
         revision: standing?.revision.number ?? 0,
         differences: differences(standing?.config, draft.config),
-        warnings: draft.warnings.map(formatProblem),
+        violations: isSame ? [] : violations(draft, deed),
+        warnings: draft.warnings.slice(0, MOST_WARNINGS).map(formatProblem),
       };
     },
   );

@@ -16,6 +16,9 @@ const strict = { additionalProperties: false };
 const Name = Type.String({ minLength: 1, maxLength: 200 });
 const Share = Type.Union([Type.Number(), Type.Null()], { description: "null: no data" });
 const VersionShape = Type.Union([Type.Literal("stable"), Type.Literal("canary")]);
+const TrafficShape = Type.Union([Type.Literal("users"), Type.Literal("stress")], {
+  description: "stress: what carries a stress mark, which users' figures do not hold",
+});
 const WindowShape = Type.Union(Object.keys(WINDOWS).map((name) => Type.Literal(name as Window)));
 
 const figure = {
@@ -32,6 +35,7 @@ const figure = {
 const FiguresShape = Type.Object(
   {
     window: WindowShape,
+    traffic: TrafficShape,
     coverage: Type.Object(
       {
         live: Type.Integer({ description: "gateways that are connected" }),
@@ -57,7 +61,8 @@ const FiguresShape = Type.Object(
   strict,
 );
 
-type Query = FigureFilter & { readonly window?: Window };
+type Traffic = "users" | "stress";
+type Query = Omit<FigureFilter, "traffic"> & { readonly window?: Window; readonly traffic?: Traffic };
 
 export function registerFigures(api: FastifyInstance, plane: Plane): void {
   api.get<{ Querystring: Query }>(
@@ -72,37 +77,45 @@ export function registerFigures(api: FastifyInstance, plane: Plane): void {
             route: Type.Optional(Name),
             unit: Type.Optional(Name),
             version: Type.Optional(VersionShape),
+            traffic: Type.Optional(TrafficShape),
           },
           strict,
         ),
         response: responses(FiguresShape),
       },
     },
-    async ({ query: { window = "1m", ...filter } }) => {
-      checkNames(plane, filter);
-      return figuresOf(plane, window, filter);
+    async ({ query: { window = "1m", traffic = "users", ...filter } }) => {
+      const asked = traffic === "stress" ? { ...filter, traffic } : filter;
+      checkNames(plane, asked);
+      return { traffic, ...figuresOf(plane, window, asked, Object.keys(filter).length === 0) };
     },
   );
 }
 
 /** What nobody has heard of is a mistake, and not without traffic. @throws Refused */
-function checkNames({ desk, figures }: Plane, { route, unit }: FigureFilter): void {
+function checkNames({ desk, figures }: Plane, { route, unit, traffic }: FigureFilter): void {
+  const of = traffic === undefined ? {} : { traffic };
   const config = desk.standing?.config;
   const isRoute =
-    route === undefined || config?.routes.some((r) => r.name === route) || figures.knows({ route });
+    route === undefined || config?.routes.some((r) => r.name === route) || figures.knows({ route, ...of });
   if (!isRoute) throw new Refused("not-found", `there is no route ${route}`);
   const isUnit =
-    unit === undefined || config?.fleet.units.some((u) => u.name === unit) || figures.knows({ unit });
+    unit === undefined || config?.fleet.units.some((u) => u.name === unit) || figures.knows({ unit, ...of });
   if (!isUnit) throw new Refused("not-found", `there is no unit ${unit}`);
 }
 
-function figuresOf({ figures, gateways }: Plane, window: Window, filter: FigureFilter): object {
+/** @param isWhole all routes, units and versions were asked for */
+function figuresOf(
+  { figures, gateways }: Plane,
+  window: Window,
+  filter: FigureFilter,
+  isWhole: boolean,
+): object {
   const sum = figures.sum(window, filter);
   const { known, covered, series, limited, folded } = sum;
   const live = gateways.live().map((gateway) => gateway.name);
   const silent = live.filter((name) => !covered.has(name));
   const share = live.reduce((total, name) => total + (covered.get(name) ?? 0), 0);
-  const isWhole = Object.keys(filter).length === 0;
   return {
     window,
     coverage: {
@@ -114,9 +127,12 @@ function figuresOf({ figures, gateways }: Plane, window: Window, filter: FigureF
     },
     total: totalOf(sum, isWhole),
     series: series
-      .map(({ name, row }) => ({ ...name, ...figureOf(row, known) }))
+      .map(({ name: { traffic: _, ...name }, row }) => ({ ...name, ...figureOf(row, known) }))
       .sort((a, b) => order(a).localeCompare(order(b))),
-    limits: [...limited].map(([limit, n]) => ({ limit, limited: n })).sort((a, b) => b.limited - a.limited),
+    // Users' limits: stress traffic has its own.
+    limits: [...(filter.traffic === undefined ? limited : [])]
+      .map(([limit, n]) => ({ limit, limited: n }))
+      .sort((a, b) => b.limited - a.limited),
     folded,
   };
 }

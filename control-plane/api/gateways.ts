@@ -5,6 +5,7 @@ import { GATEWAY_NAME } from "../auth/client-certificate.ts";
 import type { Report, Slice } from "../../model/report.ts";
 import type { Ack } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
+import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { MOST_REPORT_BYTES, ReportShape } from "./report-shape.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
@@ -26,14 +27,22 @@ const AckShape = Type.Object(
   strict,
 );
 
-export function registerGateways(api: FastifyInstance, { publisher, gateways, figures }: Plane): void {
-  api.get(
+export function registerGateways(api: FastifyInstance, plane: Plane): void {
+  const { publisher, gateways, roster, desk, figures } = plane;
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/gateways",
     {
       config: { role: "viewer" },
-      schema: { summary: "Every gateway, what it serves and what it refused", response: responses(Anything) },
+      schema: {
+        summary: "Gateways by name: what each serves, refused, and reported last",
+        querystring: NamedPage,
+        response: responses(Type.Object({ gateways: Type.Array(Anything), next: Next })),
+      },
     },
-    async () => ({ gateways: gateways.list() }),
+    async ({ query }) => {
+      const { page, next } = pageOf(gateways.list(), ({ name }) => name, query);
+      return { gateways: page, next };
+    },
   );
 
   api.get<{ Params: { gateway: string }; Headers: { "x-tidegate-sections"?: string } }>(
@@ -50,12 +59,16 @@ export function registerGateways(api: FastifyInstance, { publisher, gateways, fi
         }),
       },
     },
-    (request, reply) => {
+    async (request, reply) => {
       const name = request.params.gateway;
-      if (!gateways.connected(name)) throw new Refused("too-many", "there are too many gateways");
+      const { raw } = reply;
+      // What it is sent is not older than its name in the store.
+      if (await roster.enter(name)) await desk.refresh();
+      if (raw.destroyed) return;
+      const number = gateways.connected(name);
+      if (number === undefined) throw new Refused("too-many", "there are too many gateways");
       const has = (request.headers["x-tidegate-sections"] ?? "").split(",").filter((d) => d !== "");
       reply.hijack();
-      const { raw } = reply;
       // A publication of a large fleet must not wait for the next one to be sent.
       raw.socket?.setNoDelay(true);
       raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
@@ -69,7 +82,7 @@ export function registerGateways(api: FastifyInstance, { publisher, gateways, fi
       raw.on("close", () => {
         clearInterval(watch);
         stop();
-        gateways.disconnected(name);
+        gateways.disconnected(name, number);
       });
     },
   );

@@ -8,7 +8,9 @@ import type { CommandAnswer } from "../commands.ts";
 import { differences } from "../difference.ts";
 import { draftOverlay, needed, type OverlayRequest, type Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
+import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
+import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import {
   Anything,
   Duration,
@@ -93,16 +95,23 @@ type Body = Readonly<Record<string, unknown>> & {
   readonly expect?: number;
 };
 
-export function registerOverlays(api: FastifyInstance, { desk, commands, now }: Plane): void {
-  api.get(
+export function registerOverlays(api: FastifyInstance, { desk, commands, violations, now }: Plane): void {
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/overlays",
     {
       config: { role: "viewer" },
-      schema: { summary: "What differs from the base right now, and why", response: responses(Anything) },
+      schema: {
+        summary: "What differs from the base right now, and why; the eldest first",
+        headers: FreshHeaders,
+        querystring: NamedPage,
+        response: freshResponses(Type.Object({ overlays: Type.Array(Anything), next: Next })),
+      },
     },
-    async () => ({
-      overlays: (desk.standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
-    }),
+    async (request, reply) => {
+      if (isSeen(request, reply, desk.standing?.revision.number ?? 0)) return reply;
+      const { page, next } = pageOf(desk.standing?.overlays ?? [], ({ id }) => id, request.query);
+      return { overlays: page.map((o) => ({ ...o, does: describeChange(o.change) })), next };
+    },
   );
 
   const options = (summary: string, role: "viewer" | "operator") => ({
@@ -132,11 +141,17 @@ export function registerOverlays(api: FastifyInstance, { desk, commands, now }: 
   );
   api.post<{ Body: Body }>(
     "/v1/overlays/preview",
-    options("What an overlay would change", "viewer"),
+    options("What an overlay would change, and the safety rules that would refuse it", "viewer"),
     async ({ body, actor }) => {
       const standing = needed(desk.standing);
       const draft = draftOverlay(standing, requestFrom(body), actor.name, now());
-      return { overlay: draft.overlay, differences: differences(standing.config, draft.config) };
+      const { overlay, actions } = draft;
+      const deed = { actions, target: describeChange(overlay.change), actor };
+      return {
+        overlay,
+        differences: differences(standing.config, draft.config),
+        violations: violations(draft, deed),
+      };
     },
   );
 

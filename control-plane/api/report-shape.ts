@@ -2,10 +2,17 @@
 import { Type } from "typebox";
 import { BUCKETS } from "../../model/latency-histogram.ts";
 import { OUTCOMES } from "../../model/outcome.ts";
-import { LONGEST_SLICE, MOST_LIMITS, MOST_SERIES, MOST_VIEWS, OLDEST_SLICE } from "../../model/report.ts";
+import {
+  LONGEST_SLICE,
+  MOST_LIMITS,
+  MOST_SERIES,
+  MOST_STRESS_SERIES,
+  MOST_VIEWS,
+  OLDEST_SLICE,
+} from "../../model/report.ts";
 
 /** Of as many series as may be, each with as many latencies as may be. */
-export const MOST_REPORT_BYTES = 2 * 1024 * 1024;
+export const MOST_REPORT_BYTES = 2.25 * 1024 * 1024;
 
 const strict = { additionalProperties: false };
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -30,6 +37,9 @@ const SliceShape = Type.Object(
     age: Type.Number({ minimum: 0, maximum: OLDEST_SLICE }),
     folded: Count,
     series: Type.Array(SeriesShape, { maxItems: MOST_SERIES }),
+    stress: Type.Optional(
+      Type.Array(SeriesShape, { maxItems: MOST_STRESS_SERIES, description: "the same of stress traffic" }),
+    ),
     limited: Type.Array(Type.Tuple([Name, Requests]), { maxItems: MOST_LIMITS }),
   },
   { ...strict, description: "what was counted since the slice before; sent again until it is acknowledged" },

@@ -5,7 +5,9 @@ import { differences } from "../difference.ts";
 import type { CommandAnswer } from "../commands.ts";
 import type { Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
+import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
+import { Next } from "./pages.ts";
 import {
   Anything,
   Expect,
@@ -45,7 +47,7 @@ export function registerRevisions(
         response: responses(
           Type.Object({
             revisions: Type.Array(RevisionShape),
-            next: Type.Union([Type.String(), Type.Null()]),
+            next: Next,
           }),
         ),
       },
@@ -62,7 +64,7 @@ export function registerRevisions(
   );
 
   const standingAt = async (text: string) => {
-    const standing = await desk.at(Number(text));
+    const standing = await desk.at(Number(text), "look");
     if (standing === undefined) throw new Refused("not-found", `there is no revision ${text}`);
     return standing;
   };
@@ -74,12 +76,16 @@ export function registerRevisions(
       schema: {
         summary: "One revision: its files, overlays and what gateways served",
         params: Type.Object({ number: Number9 }),
-        response: responses(Anything),
+        headers: FreshHeaders,
+        response: freshResponses(Anything),
       },
     },
-    async ({ params }, reply) => {
-      const { revision, base, overlays, config } = await standingAt(params.number);
-      reply.header("etag", `"${revision.number}"`);
+    async (request, reply) => {
+      const number = Number(request.params.number);
+      // It never becomes another.
+      const isThere = number >= 1 && number <= (desk.standing?.revision.number ?? 0);
+      if (isThere && isSeen(request, reply, number)) return reply;
+      const { revision, base, overlays, config } = await standingAt(request.params.number);
       return { revision, files: Object.fromEntries(base), overlays, effective: config };
     },
   );

@@ -5,13 +5,17 @@ import { Authenticator } from "../auth/authenticator.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { ListenerTls } from "../auth/listener-tls.ts";
 import type { Oidc } from "../auth/oidc.ts";
+import type { Sessions } from "../auth/session.ts";
+import type { BaseReader } from "../base-reader.ts";
 import type { Commands } from "../commands.ts";
 import type { Desk } from "../desk.ts";
 import type { Violation } from "../../model/safety-check.ts";
+import type { StressMark } from "../../model/stress-mark.ts";
 import type { Actor, Draft } from "../draft.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
+import type { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
 import type { Engine } from "../runbook/engine.ts";
 import type { Hooks } from "../runbook/hooks.ts";
@@ -22,33 +26,45 @@ import type { Role, Tokens } from "../tokens.ts";
 import { registerAudit } from "./audit.ts";
 import { takeJson } from "./body.ts";
 import { registerConfiguration } from "./configuration.ts";
+import { type ConsoleFiles, registerConsole } from "./console.ts";
 import { registerFigures } from "./figures.ts";
+import { registerFleet } from "./fleet.ts";
 import { registerGateways } from "./gateways.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
 import { Methods, refuse, refuseConnection } from "./problems.ts";
 import { registerPlans } from "./plans.ts";
+import { registerRollouts } from "./rollouts.ts";
+import { registerRehearsals } from "./rehearsals.ts";
 import { registerRevisions } from "./revisions.ts";
 import { REFUSALS } from "./schemas.ts";
+import { registerSession } from "./session.ts";
 import { registerStatus } from "./status.ts";
+import { registerStress } from "./stress.ts";
 import { registerTokens } from "./tokens.ts";
 import { registerWatch } from "./watch.ts";
 
 export interface Plane {
   readonly desk: Desk;
+  readonly reader: BaseReader;
   readonly store: Store;
   readonly commands: Commands;
   readonly tokens: Tokens;
   readonly publisher: Publisher;
   readonly gateways: Gateways;
+  readonly roster: Roster;
   readonly engine: Engine;
   readonly sight: Sight;
   readonly hooks: Hooks;
   /** The safety rules that a change would break. */
   readonly violations: (draft: Draft, deed: Deed) => readonly Violation[];
   readonly figures: FleetFigures;
+  /** Signs a stress mark that gateways take. */
+  readonly mint: (mark: StressMark) => string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly monotonic: () => number;
   /** So many random bytes. */
   readonly random: (bytes: number) => Buffer;
   /** Leadership that this control plane holds. */
@@ -59,6 +75,9 @@ export interface Plane {
   readonly oidc: Oidc | undefined;
   /** Undefined: plain HTTP. */
   readonly tls: ListenerTls | undefined;
+  readonly sessions: Sessions;
+  /** Undefined: nobody has built it. */
+  readonly console: ConsoleFiles | undefined;
   readonly version: string;
   /** A defect: what no answer should say. */
   readonly onError: (error: Error) => void;
@@ -139,11 +158,17 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerOverlays(routes, plane);
     registerGateways(routes, plane);
     registerFigures(routes, plane);
+    registerFleet(routes, plane);
+    registerSession(routes, plane, authenticator);
+    registerConsole(routes, plane.console);
+    registerStress(routes, plane);
     registerTokens(routes, plane);
     registerAudit(routes, plane);
     registerWatch(routes, plane);
     registerOverrides(routes, plane);
     registerPlans(routes, plane);
+    registerRollouts(routes, plane);
+    registerRehearsals(routes, plane);
     routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
     routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
       reply.type("text/plain").send("ok\n");

@@ -1,6 +1,7 @@
 /** What holds, and who serves it. */
 import type { FastifyInstance } from "fastify";
 import { describeChange } from "../../model/overlay.ts";
+import { unitStandings } from "../fleet-units.ts";
 import { fleetViews } from "../fleet-views.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
@@ -31,25 +32,7 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
     store: store.where,
     now: now(),
     convergence: gateways.convergence(revision?.number ?? 0),
-    units: (standing?.config.fleet.units ?? []).map((unit) => {
-      const views = known.flatMap(({ name, connected, report }) => {
-        const view = report?.units[unit.name];
-        return view === undefined || !connected ? [] : [{ gateway: name, ...view }];
-      });
-      const sum = (of: (view: (typeof views)[number]) => number): number =>
-        views.reduce((total, view) => total + of(view), 0);
-      return {
-        unit: unit.name,
-        region: unit.region,
-        capacity: unit.capacity ?? null,
-        drain: unit.drain ?? null,
-        // No view is no data, which is neither healthy nor not.
-        healthy: views.length === 0 ? null : sum((v) => (v.healthy ? 1 : 0)) * 2 > views.length,
-        drained: views.length === 0 ? null : Math.min(...views.map((v) => v.drained)),
-        inflight: views.length === 0 ? null : sum((v) => v.inflight),
-        rate: views.length === 0 ? null : sum((v) => v.rate),
-      };
-    }),
+    units: unitStandings(standing?.config.fleet.units ?? [], known),
     views: fleetViews(gateways.live().flatMap(({ report }) => report ?? [])),
     overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
     gateways: known.map(({ name, connected, heardAt, epoch: served, revision: number, refused }) => ({

@@ -5,6 +5,7 @@ import { GATEWAY_NAME } from "../auth/client-certificate.ts";
 import { Refused } from "../refused.ts";
 import { LONGEST_TOKEN, makeToken, ROLES, type Role, TOKEN, type Token } from "../tokens.ts";
 import { once } from "./once.ts";
+import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { Anything, CommandHeaders, Duration, durationFrom, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
@@ -19,13 +20,20 @@ interface MakeBody {
 }
 
 export function registerTokens(api: FastifyInstance, { desk, commands, tokens, now, random }: Plane): void {
-  api.get(
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/tokens",
     {
       config: { role: "admin" },
-      schema: { summary: "Tokens, without their secrets", response: responses(Anything) },
+      schema: {
+        summary: "Tokens, without their secrets, by id",
+        querystring: NamedPage,
+        response: responses(Type.Object({ tokens: Type.Array(Anything), next: Next })),
+      },
     },
-    async () => ({ tokens: tokens.list().map(shown) }),
+    async ({ query }) => {
+      const { page, next } = pageOf(tokens.list(), ({ id }) => id, query);
+      return { tokens: page.map(shown), next };
+    },
   );
 
   api.post<{ Body: MakeBody }>(

@@ -1,5 +1,6 @@
 /**
- * Who asks, and may they: by a bearer token, ours or an identity provider's, or by a client certificate.
+ * Who asks, and may they: by a bearer token, ours or an identity provider's, in a field or in a session of the console, or
+ * by a client certificate.
  *
  * A token that is sent decides alone; what is sent is never logged. Whoever guesses is told so by address, and whoever is
  * right is served all the same: 256 random bits are not guessed, and one wrong token in a loop behind the address that a
@@ -12,11 +13,14 @@ import { mayAct, type Tokens } from "../tokens.ts";
 import { clientCertificate } from "./client-certificate.ts";
 import { type Identity, NotProven } from "./identity.ts";
 import { looksLikeJwt, type Oidc } from "./oidc.ts";
+import { CONSOLE_HEADER, type Sessions } from "./session.ts";
 
 export interface AuthenticatorOptions {
   readonly tokens: Tokens;
   /** Undefined: only tokens of our own. */
   readonly oidc?: Oidc | undefined;
+  /** Of people in browsers. */
+  readonly sessions: Sessions;
   /** Loopback only: whoever comes is an admin. */
   readonly dev: boolean;
   /** Milliseconds since 1970. */
@@ -56,16 +60,36 @@ export class Authenticator {
 
   async #identify(request: FastifyRequest): Promise<Identity> {
     if (this.#options.dev) return DEV;
-    const { authorization } = request.headers;
+    const { authorization, [CONSOLE_HEADER]: isConsole } = request.headers;
+    if (authorization === undefined && isConsole !== undefined) return await this.#bySession(request);
     if (authorization === undefined) return this.#byCertificate(request);
     const [, text] = BEARER.exec(authorization) ?? [];
     if (text === undefined) throw new Refused("unauthenticated", WANTED);
+    return await this.prove(text, request.ip);
+  }
+
+  /** @param text a token, however it was shown @throws Refused */
+  async prove(text: string, from: string): Promise<Identity> {
     try {
       return await this.#byToken(text);
     } catch (error) {
       if (!(error instanceof NotProven)) throw error;
-      if (!error.genuine) await this.#countGuess(request.ip);
+      if (!error.genuine) await this.#countGuess(from);
       throw new Refused("unauthenticated", error.message);
+    }
+  }
+
+  /** A token that was good when it was sealed, and is over or revoked by now, is no guess. */
+  async #bySession({ headers }: FastifyRequest): Promise<Identity> {
+    const { sessions, now } = this.#options;
+    const sealed = sessions.open(headers.cookie);
+    if (sealed === undefined) throw new Refused("unauthenticated", "there is no session; sign in");
+    try {
+      const identity = await this.#byToken(sealed.token);
+      return { ...identity, stands: () => identity.stands() && sealed.expiresAt > now() };
+    } catch (error) {
+      if (!(error instanceof NotProven)) throw error;
+      throw new Refused("unauthenticated", `the session is over: ${error.message}`);
     }
   }
 

@@ -13,7 +13,7 @@ export interface Ack {
 export interface KnownGateway {
   readonly name: string;
   connected: boolean;
-  /** When it was heard of last, in milliseconds since 1970. */
+  /** When it was heard of last, in milliseconds since 1970: so long ago, whatever the clock showed then. */
   heardAt: number;
   epoch: number;
   revision: number;
@@ -23,7 +23,7 @@ export interface KnownGateway {
 }
 
 /** A gateway that is gone is shown for so long (ms), and then forgotten. */
-const FORGET = 24 * 3_600_000;
+export const FORGET = 24 * 3_600_000;
 /** More names than this are somebody's mistake. */
 const MOST = 10_000;
 /** A gateway that was not heard of for so long (ms) is not counted on. */
@@ -31,40 +31,54 @@ export const SILENT = 5_000;
 
 export class Gateways {
   readonly #now: () => number;
+  readonly #monotonic: () => number;
   readonly #known = new Map<string, KnownGateway>();
+  /** When each was heard of, by a clock that nobody sets. */
+  readonly #heard = new WeakMap<KnownGateway, number>();
+  /** The stream that counts: one that was followed by another may end long after. */
+  readonly #streamOf = new Map<string, number>();
+  #streams = 0;
   /** What other control planes of the same store said of theirs. */
   #elsewhere = new Map<string, KnownGateway>();
   readonly #waiting = new Set<() => void>();
   /** Called when anything was heard that others may wait for. */
   onNews: () => void = () => {};
 
-  /** @param now milliseconds since 1970 */
-  constructor(now: () => number) {
+  /** @param now milliseconds since 1970; @param monotonic milliseconds of a clock that nobody sets */
+  constructor(now: () => number, monotonic = now) {
     this.#now = now;
+    this.#monotonic = monotonic;
   }
 
   /** By name, whoever holds the stream. */
   list(): KnownGateway[] {
     const all = new Map(this.#elsewhere);
+    for (const gateway of all.values()) this.#date(gateway);
     for (const gateway of this.own()) {
-      // Who has its stream knows best.
-      if (gateway.connected || all.get(gateway.name)?.connected !== true) all.set(gateway.name, gateway);
+      const other = all.get(gateway.name);
+      // Who has its stream knows best; of two that think so, who hears it.
+      const isElsewhere = other?.connected === true && (!gateway.connected || this.#isSilent(gateway));
+      if (!isElsewhere) all.set(gateway.name, gateway);
     }
     return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Those that were ever connected to this process. */
   own(): KnownGateway[] {
-    const now = this.#now();
-    for (const [name, { connected, heardAt }] of this.#known) {
-      if (!connected && now - heardAt > FORGET) this.#known.delete(name);
+    for (const [name, gateway] of this.#known) {
+      this.#date(gateway);
+      if (gateway.connected || this.silence(gateway) <= FORGET) continue;
+      this.#known.delete(name);
+      this.#streamOf.delete(name);
     }
     return [...this.#known.values()];
   }
 
-  setElsewhere(gateways: readonly KnownGateway[]): void {
+  /** @param silent milliseconds since it was heard of */
+  setElsewhere(gateways: readonly { readonly gateway: KnownGateway; readonly silent: number }[]): void {
     const all = new Map<string, KnownGateway>();
-    for (const gateway of gateways) {
+    for (const { gateway, silent } of gateways) {
+      this.#heard.set(gateway, this.#monotonic() - silent);
       if (gateway.connected || !all.has(gateway.name)) all.set(gateway.name, gateway);
     }
     this.#elsewhere = all;
@@ -73,20 +87,23 @@ export class Gateways {
 
   /** Those that a change has to reach. */
   live(): KnownGateway[] {
-    const now = this.#now();
-    return this.list().filter((g) => g.connected && now - g.heardAt <= SILENT);
+    return this.list().filter((g) => g.connected && !this.#isSilent(g));
   }
 
-  /** False when there are too many already. */
-  connected(name: string): boolean {
+  /** @returns the stream's number, from 1 on; undefined when there are too many gateways already */
+  connected(name: string): number | undefined {
     const gateway = this.#get(name);
-    if (gateway === undefined) return false;
+    if (gateway === undefined) return undefined;
     gateway.connected = true;
-    gateway.heardAt = this.#now();
-    return true;
+    this.#hear(gateway);
+    this.#streams++;
+    this.#streamOf.set(name, this.#streams);
+    return this.#streams;
   }
 
-  disconnected(name: string): void {
+  /** @param stream that has ended; undefined: whichever it has */
+  disconnected(name: string, stream?: number): void {
+    if (stream !== undefined && this.#streamOf.get(name) !== stream) return;
     const gateway = this.#known.get(name);
     if (gateway !== undefined) gateway.connected = false;
     this.#tell();
@@ -95,7 +112,7 @@ export class Gateways {
   acked(name: string, ack: Ack): void {
     const gateway = this.#get(name);
     if (gateway === undefined) return;
-    gateway.heardAt = this.#now();
+    this.#hear(gateway);
     if (ack.outcome === "applied") {
       gateway.epoch = ack.epoch;
       gateway.revision = ack.revision;
@@ -109,7 +126,7 @@ export class Gateways {
   reported(name: string, report: Report): void {
     const gateway = this.#get(name);
     if (gateway === undefined) return;
-    gateway.heardAt = this.#now();
+    this.#hear(gateway);
     gateway.epoch = report.epoch;
     gateway.revision = report.revision;
     gateway.report = report;
@@ -146,6 +163,24 @@ export class Gateways {
     this.onNews();
   }
 
+  #hear(gateway: KnownGateway): void {
+    this.#heard.set(gateway, this.#monotonic());
+    this.#date(gateway);
+  }
+
+  /** Milliseconds since it was heard of. */
+  silence(gateway: KnownGateway): number {
+    return this.#monotonic() - (this.#heard.get(gateway) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #isSilent(gateway: KnownGateway): boolean {
+    return this.silence(gateway) > SILENT;
+  }
+
+  #date(gateway: KnownGateway): void {
+    gateway.heardAt = Math.round(this.#now() - this.silence(gateway));
+  }
+
   #get(name: string): KnownGateway | undefined {
     let gateway = this.#known.get(name);
     if (gateway === undefined) {
@@ -159,6 +194,7 @@ export class Gateways {
         refused: undefined,
         report: undefined,
       };
+      this.#hear(gateway);
       this.#known.set(name, gateway);
     }
     return gateway;

@@ -17,7 +17,13 @@ interface Heard {
   readonly version: number;
   /** By our own clock: theirs may be another. */
   readonly at: number;
-  readonly gateways: readonly KnownGateway[];
+  readonly gateways: readonly Said[];
+}
+
+/** How long (ms) it was silent when it was written: another's clock may show another time. */
+interface Said {
+  readonly gateway: KnownGateway;
+  readonly silent: number;
 }
 
 export class Peers {
@@ -59,7 +65,11 @@ export class Peers {
     const what = JSON.stringify(own.map(({ heardAt: _, report: __, ...rest }) => rest));
     const now = this.#monotonic();
     if (what === this.#said && now - this.#saidAt < AGAIN) return;
-    const body = JSON.stringify(own.map((gateway) => ({ ...gateway, refused: gateway.refused ?? null })));
+    const said = own.map((gateway) => ({
+      gateway: { ...gateway, refused: gateway.refused ?? null },
+      silent: this.#gateways.silence(gateway),
+    }));
+    const body = JSON.stringify(said);
     await this.#store.commit({ puts: [{ kind: PLANE, id: this.#holder, body }] });
     this.#said = what;
     this.#saidAt = now;
@@ -76,7 +86,11 @@ export class Peers {
     }
     this.#heard = heard;
     const live = [...heard.values()].filter(({ at }) => now - at < GONE);
-    this.#gateways.setElsewhere(live.flatMap(({ gateways }) => gateways));
+    this.#gateways.setElsewhere(
+      live.flatMap(({ gateways, at }) =>
+        gateways.map(({ gateway, silent }) => ({ gateway, silent: silent + now - at })),
+      ),
+    );
     const gone = [...heard]
       .filter(([, { at }]) => now - at >= 10 * GONE)
       .map(([id]) => ({ kind: PLANE, id }));
@@ -84,7 +98,10 @@ export class Peers {
   }
 }
 
-function gatewaysFrom(body: string): KnownGateway[] {
-  const list = JSON.parse(body) as (KnownGateway & { refused: KnownGateway["refused"] | null })[];
-  return list.map((gateway) => ({ ...gateway, refused: gateway.refused ?? undefined }));
+function gatewaysFrom(body: string): Said[] {
+  const list = JSON.parse(body) as { gateway?: KnownGateway; silent: number }[];
+  return list.flatMap(({ gateway, silent }) =>
+    // As it was written before: it is written again in a second.
+    gateway === undefined ? [] : [{ gateway: { ...gateway, refused: gateway.refused ?? undefined }, silent }],
+  );
 }

@@ -6,6 +6,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import type { Config } from "../../model/config.ts";
 import { type Manifest, type Publication, sectionsOf } from "../../model/snapshot.ts";
+import { publicText } from "../../model/stress-mark.ts";
 import { sign } from "./signing-key.ts";
 
 /** A stream of this many unread bytes is cut: its gateway comes again and gets the newest. */
@@ -63,7 +64,7 @@ export class Publisher {
   publish(config: Config, revision: number, epoch: number): void {
     const sections = new Map<string, string>();
     const named: Record<string, string> = {};
-    for (const [name, text] of sectionsOf(config)) {
+    for (const [name, text] of sectionsOf(this.#withStressKey(config))) {
       const digest = createHash("sha256").update(text).digest("base64url");
       named[name] = digest;
       sections.set(digest, text);
@@ -85,6 +86,13 @@ export class Publisher {
       messages.set(stream.has, message);
       this.#send(stream, message);
     }
+  }
+
+  /** Gateways take the stress marks of this control plane: it signs them with the key that it signs this with. */
+  #withStressKey(config: Config): Config {
+    const { stress } = config.gateway;
+    const keys = [...new Set([...(stress?.keys ?? []), publicText(this.#key)])];
+    return { ...config, gateway: { ...config.gateway, stress: { limit: stress?.limit, keys } } };
   }
 
   /**

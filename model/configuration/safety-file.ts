@@ -1,5 +1,5 @@
 /** Reads `safety.yaml`. */
-import { ALWAYS, type FreezeWindow, NO_SAFETY, type Safety, type SafetyRule } from "../safety.ts";
+import { ALWAYS, type FreezeWindow, NO_SAFETY, type Safety, type SafetyRule, WITHIN } from "../safety.ts";
 import { type Draft, type DraftFile, oneOf } from "./draft.ts";
 import type { FleetContext } from "./routes-file.ts";
 import type { SafetyShape } from "./safety-schema.ts";
@@ -12,6 +12,7 @@ const BESIDE = [
   ["service", "serving"],
   ["load", "capacity"],
   ["losing", "capacity"],
+  ["within", "capacity"],
 ] as const;
 /** A freeze that nobody remembers is worse than none. */
 const LONGEST_FREEZE = 92 * 24 * 3_600_000;
@@ -55,6 +56,10 @@ function readRule(
   if (drained !== undefined) return { name, kind: "drained", most: drained };
   if (versions !== undefined) return { name, kind: "versions" };
   if (capacity !== undefined) {
+    if (draft.within !== undefined && draft.load !== "forecast") {
+      const message = "`within` says how far a forecast is looked at; expected `load: forecast` beside it";
+      file.problemAtKey(draft, "within", "unused-field", message);
+    }
     for (const [unit, given] of context?.file.value?.units ?? []) {
       if (context?.file.has(given, "capacity") === true) continue;
       const message = `unit \`${unit}\` has no capacity in fleet.yaml, so what remains cannot be known`;
@@ -66,6 +71,7 @@ function readRule(
       factor: capacity,
       load: draft.load ?? "current",
       losingOne: draft.losing !== "none",
+      ...(draft.load === "forecast" ? { within: draft.within ?? WITHIN } : {}),
     };
   }
   if (freeze === undefined) return undefined;

@@ -35,10 +35,19 @@ export const SafetySchema = field.map("safety.yaml", "What no change may break."
           "With capacity: the load. Default current.",
           "current, forecast, or a rate such as 30000rps",
           [
-            field.word("As the gateways report it, or the most that is expected.", ["current", "forecast"]),
+            field.word("As the gateways report it, or the most that forecast.csv expects.", [
+              "current",
+              "forecast",
+            ]),
             field.rate("A load that is expected."),
           ],
         ),
+      ),
+      within: optional(
+        field.duration("With load: forecast: so long from now on. Default 24h.", {
+          min: 60_000,
+          max: 31 * 24 * field.HOUR,
+        }),
       ),
       losing: optional(field.word("With capacity: what else is lost. Default one.", ["one", "none"])),
       freeze: optional(

@@ -30,6 +30,32 @@ function slice(number: number, n: number, changes: Partial<Slice> = {}): Slice {
   return { start: "s1", number, span: 1_000, age: 0, folded: 0, series, limited: [], ...changes };
 }
 
+test("stress traffic is in no figure but its own", () => {
+  const sim = new Sim();
+  const stress: Slice["series"] = [["hall", "hz", "stable", [0, 0, 9], [30, 9]]];
+  sim.figures.add("one", slice(1, 4, { stress }));
+  assert.deepEqual(sim.requests(), [4, 4, 4, 4]);
+  assert.equal(sim.total("10s", { unit: "hz" })!.errorShare, 0);
+  const of = totalOf(sim.figures.sum("10s", { traffic: "stress" }), true)!;
+  assert.deepEqual([of.requests, of.errorShare], [9, 1]);
+  // Where there is no place left, it is counted together, and still not as users'.
+  const many: Slice["series"] = Array.from({ length: MOST_STABLE }, (_, i) => [
+    `r${i}`,
+    "hz",
+    "stable",
+    [1],
+    [],
+  ]);
+  sim.figures.add("one", slice(2, 0, { series: many.slice(0, 1_000) }));
+  sim.figures.add(
+    "one",
+    slice(3, 0, { series: many.slice(1_000), stress: [["new", "hz", "stable", [5], []]] }),
+  );
+  assert.equal(sim.total("10s")!.requests, 4 + many.length);
+  assert.equal(totalOf(sim.figures.sum("10s", { traffic: "stress" }), true)!.requests, 14);
+  assert.equal(totalOf(sim.figures.sum("10s", { traffic: "stress", route: OTHER }), false)!.requests, 5);
+});
+
 test("before anybody reported there is no data; a report of nothing is zero", () => {
   const sim = new Sim();
   assert.deepEqual(sim.requests(), [null, null, null, null]);

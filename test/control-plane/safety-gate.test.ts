@@ -54,7 +54,7 @@ function violations(safety: string, report: { healthy: boolean; rate: number }):
   const draft: Draft = draftApply(standing, base(rest, safety));
   const actor = { name: "ann", from: "", overrides: [] };
   const gate = new SafetyGate(store, gateways, now);
-  return gate.violations(draft, { action: "apply", target: "configuration", actor }).map((v) => v.rule);
+  return gate.violations(draft, { actions: ["apply"], target: "configuration", actor }).map((v) => v.rule);
 }
 
 test("the load of a unit that is taken away does not go with it", () => {

@@ -48,7 +48,7 @@ function situation(before: Config | undefined, after: Config, given: Partial<Sit
   return {
     before,
     after,
-    action: "drain",
+    actions: ["drain"],
     now: Date.UTC(2026, 10, 11),
     health: new Map(UNITS.map((unit) => [unit, true])),
     versions: new Map(),
@@ -125,13 +125,16 @@ describe("a number of units that serve", () => {
       ["sh", false],
     ]);
     assert.deepEqual(broken(rule, situation(BASE, drained("hz"), { health })), []);
-    assert.deepEqual(broken(rule, situation(BASE, { ...BASE, routes: [] }, { health, action: "apply" })), []);
+    assert.deepEqual(
+      broken(rule, situation(BASE, { ...BASE, routes: [] }, { health, actions: ["apply"] })),
+      [],
+    );
   });
 
   it("holds a unit that is taken out of the fleet like one that is drained", () => {
     const { fleet } = BASE;
     const one: Config = { ...BASE, fleet: { ...fleet, units: fleet.units.slice(0, 1) } };
-    assert.deepEqual(names(broken(rule, situation(BASE, one, { action: "apply" }))), ["two"]);
+    assert.deepEqual(names(broken(rule, situation(BASE, one, { actions: ["apply"] }))), ["two"]);
   });
 
   it("of one service counts the units that have an endpoint of it that can be used", () => {
@@ -186,14 +189,39 @@ describe("capacity that remains", () => {
     );
   });
 
-  it("may be compared with what is expected instead", () => {
+  it("may be compared with the most that is expected in the next hours instead", () => {
+    const later: SafetyRule = { ...rule, load: "forecast", within: 2 * 3_600_000 };
+    const NOW = Date.UTC(2026, 10, 11);
+    const HOUR = 3_600_000;
+    const forecast = (from: number, ...rps: number[]) => ({
+      zone: 480,
+      times: rps.map((_, i) => from + i * HOUR),
+      routes: { a: rps },
+    });
+    const at = (expected: Config["forecast"]) => {
+      const known = expected === undefined ? {} : { forecast: expected };
+      const change = situation({ ...BASE, ...known }, { ...drained("hz"), ...known }, { load: 1, now: NOW });
+      return broken(later, change);
+    };
+    assert.deepEqual(at(forecast(NOW, 7_600, 7_000)), []);
+    const [found] = at(forecast(NOW - HOUR, 90_000, 7_000, 8_000, 90_000));
+    assert.equal(found?.figures.needed, 10_400, "neither what is over, nor what comes later");
+    assert.equal(found.figures.until, "2026-11-11T10:00+08:00");
+    assert.match(found.message, /the most that is expected until 2026-11-11T10:00\+08:00/);
+    assert.match(at(undefined)[0]!.message, /there is no forecast of the load until 2026-11-11T02:00Z/);
+    assert.match(at(undefined)[0]!.satisfy, /apply a forecast.csv that has these hours, or state a load/);
+    const over = at(forecast(NOW - 5 * HOUR, 1, 1));
+    assert.equal(over[0]?.figures.load, "no data", "a forecast that has ended says nothing");
+    assert.equal(at(forecast(NOW + HOUR, 1))[0], undefined, "a part of the time is known");
+  });
+
+  it("holds a change that takes the forecast away, too", () => {
     const later: SafetyRule = { ...rule, load: "forecast" };
-    const at = (forecast: number | undefined) =>
-      broken(later, situation(BASE, drained("hz"), { load: 1, forecast }));
-    assert.deepEqual(at(7_600), []);
-    assert.equal(at(8_000)[0]?.figures.needed, 10_400);
-    assert.match(at(undefined)[0]!.message, /there is no forecast of the load/);
-    assert.match(at(undefined)[0]!.satisfy, /publish a forecast, or state a load/);
+    const now = Date.UTC(2026, 10, 11);
+    const forecast = { zone: 0, times: [now], routes: { a: [1e6] } };
+    const before = { ...BASE, forecast };
+    assert.equal(broken(later, situation(before, drained("hz"), { now }))[0]?.figures.load, 1e6);
+    assert.deepEqual(broken(later, situation(before, BASE, { now })), [], "alone it takes no capacity");
   });
 
   it("is nothing with one unit, which is the one that is lost", () => {
@@ -215,7 +243,7 @@ describe("a freeze", () => {
 
   it("holds every change from its first moment to before its last, but what is excepted", () => {
     const at = (now: number, action = "apply"): string[] =>
-      names(broken(rule, situation(BASE, BASE, { now, action })));
+      names(broken(rule, situation(BASE, BASE, { now, actions: [action] })));
     assert.deepEqual(at(from - 1), []);
     assert.deepEqual(at(from), ["double11"]);
     assert.deepEqual(at(to - 1), ["double11"]);
@@ -224,13 +252,22 @@ describe("a freeze", () => {
     assert.deepEqual(at(from, "undrain"), ["double11"]);
   });
 
+  it("holds a change of several kinds unless each of them is excepted, and says which are not", () => {
+    const windows = [{ from, to, except: ["drain", "limit"] }];
+    const at = (...actions: string[]): Violation[] =>
+      broken({ ...rule, windows }, situation(BASE, BASE, { now: from, actions }));
+    assert.deepEqual(at("drain", "limit"), []);
+    assert.deepEqual(names(at("drain", "fence")), ["double11"]);
+    assert.equal(at("drain", "fence", "limit", "move")[0]!.figures.action, "fence, move");
+  });
+
   it("of two windows at once holds what either of them does", () => {
     const windows = [
       { from, to, except: ["drain", "limit"] },
       { from, to: to - 1, except: ["drain"] },
     ];
     const at = (now: number, action: string): string[] =>
-      names(broken({ ...rule, windows }, situation(BASE, BASE, { now, action })));
+      names(broken({ ...rule, windows }, situation(BASE, BASE, { now, actions: [action] })));
     assert.deepEqual(at(from, "drain"), []);
     assert.deepEqual(at(from, "limit"), ["double11"]);
     assert.deepEqual(at(to - 1, "limit"), [], "the narrow one is over");
@@ -326,7 +363,7 @@ describe("any rules", () => {
       fc.property(set, health, versions, load, (has, seen, of, rps) => {
         const other: Config = { ...drained(...has), routes: [] };
         const at = situation(drained(...has), other, { health: seen, versions: of, load: rps });
-        assert.deepEqual(checkSafety(rules, { ...at, action: "apply" }), []);
+        assert.deepEqual(checkSafety(rules, { ...at, actions: ["apply"] }), []);
       }),
     );
   });

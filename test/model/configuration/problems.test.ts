@@ -328,6 +328,15 @@ const CASES: readonly [string, Files, readonly string[]][] = [
       "gateway.yaml:1:60: invalid-network",
     ],
   ],
+  [
+    "stress keys and a limit",
+    { "gateway.yaml": 'stress: { keys: [MCowBQYDK2VwAyEA, ""], limit: 0/s }' },
+    [
+      "gateway.yaml:1:18: invalid-stress-key",
+      "gateway.yaml:1:36: invalid-stress-key",
+      "gateway.yaml:1:48: out-of-range",
+    ],
+  ],
 ];
 
 describe("problems", () => {

@@ -55,6 +55,10 @@ const WRONG: readonly (readonly [string, ...string[]])[] = [
     "safety.yaml:1:24: out-of-range: 2 units must serve, and `lobby` has pools in 1; expected at most 1",
   ],
   [
+    "drained: 1, within: 2h",
+    "safety.yaml:1:27: unused-field: `within` belongs to capacity, which this rule does not have",
+  ],
+  [
     "drained: 1, service: hall",
     "safety.yaml:1:27: unused-field: `service` belongs to serving, which this rule does not have",
   ],
@@ -74,7 +78,7 @@ const WRONG: readonly (readonly [string, ...string[]])[] = [
   [
     "units: 3",
     "safety.yaml:1:13: rule-kind: rule `a` asserts nothing; expected one of serving, drained, capacity, freeze or versions",
-    "safety.yaml:1:15: unknown-field: `units` is not a field of a rule; expected serving, service, drained, capacity, load, losing, freeze or versions",
+    "safety.yaml:1:15: unknown-field: `units` is not a field of a rule; expected serving, service, drained, capacity, load, within, losing, freeze or versions",
   ],
   ["freeze: []", "safety.yaml:1:23: empty-list: `freeze` is an empty list; expected a list of windows"],
   [
@@ -143,13 +147,13 @@ describe("safety.yaml", () => {
 
   it("counts the units of a service, and takes a forecast for a load", () => {
     const { rules, problems } = read(
-      "rules:\n  hall: { serving: 2, service: hall }\n  room: { capacity: 130%, load: forecast }\n",
+      "rules:\n  hall: { serving: 2, service: hall }\n  room: { capacity: 130%, load: forecast, within: 2h }\n",
       FLEET.replace("sh: { region: r }", "sh: { region: r, capacity: 5rps }"),
     );
     assert.deepEqual(problems, []);
     assert.deepEqual(rules, [
       { name: "hall", kind: "serving", least: 2, service: "hall" },
-      { name: "room", kind: "capacity", factor: 1.3, load: "forecast", losingOne: true },
+      { name: "room", kind: "capacity", factor: 1.3, load: "forecast", losingOne: true, within: 7_200_000 },
     ]);
   });
 

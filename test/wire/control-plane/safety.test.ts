@@ -139,3 +139,55 @@ test("a freeze holds from the next change on, also the one that would take it aw
     (overlays) => overlays.length === 0,
   );
 });
+
+test("previews say what would be refused, as the command itself does, and change nothing", async (t) => {
+  const plane = await startControlPlane(t, FILES);
+  const drain = (unit: string) => ({ kind: "drain", unit, reason: "a test" });
+  const clear = await plane.call("POST", "/v1/overlays/preview", drain("hz"));
+  assert.deepEqual([clear.status, clear.body.violations], [200, []]);
+  assert.equal((await plane.call("POST", "/v1/overlays", drain("hz"))).status, 201);
+
+  const { body } = await plane.call("POST", "/v1/overlays/preview", drain("sh"));
+  const refused = await plane.call("POST", "/v1/overlays", drain("sh"));
+  assert.equal(refused.status, 422);
+  const { override: _, ...violation } = refused.body.violations[0];
+  assert.deepEqual(body.violations, [violation]);
+  assert.ok(body.differences.some((d: { field: string }) => d.field.startsWith("fleet.units.sh")));
+
+  const hours = (n: number): string => `${new Date(Date.now() + n * 3_600_000).toISOString().slice(0, 19)}Z`;
+  const freeze = (except: string) =>
+    `rules:\n  stop:\n    freeze: [ { from: "${hours(-1)}", to: "${hours(1)}", except: [${except}] } ]\n`;
+  const frozen = { ...FILES, "safety.yaml": freeze("undrain") };
+  const put = (files: object) => ({ files, reason: "a test" });
+  const froze = await plane.call("PUT", "/v1/config", put(frozen));
+  assert.equal(froze.status, 200, JSON.stringify(froze.body));
+  const other = { ...frozen, "routes.yaml": FILES["routes.yaml"].replace("path: /*", "path: /hall/*") };
+  const preview = await plane.call("POST", "/v1/config/preview", { files: other });
+  assert.deepEqual(
+    preview.body.violations.map((v: { rule: string }) => v.rule),
+    ["stop"],
+  );
+  assert.equal((await plane.call("PUT", "/v1/config", put(other))).status, 422);
+  const same = await plane.call("POST", "/v1/config/preview", { files: frozen });
+  assert.deepEqual(
+    [same.body.violations, same.body.differences],
+    [[], []],
+    "what is there already is no change",
+  );
+  assert.equal((await plane.call("PUT", "/v1/config", put(frozen))).status, 200);
+
+  const dry = await tidegate(plane, "", "drain", "sh", "--reason", "a test", "--dry-run");
+  assert.equal(dry.code, 1, dry.said);
+  assert.match(
+    dry.said,
+    /fleet\.units\.sh\.drain: .*\n(.*\n)*would be refused by stop: .*To satisfy it: wait until/,
+  );
+  const dir = join(plane.dir, "config");
+  const apply = await tidegate(plane, "", "apply", dir, "--reason", "a test", "--dry-run");
+  assert.equal(apply.code, 1, apply.said);
+  assert.match(apply.said, /would be refused by stop/);
+  const diff = await tidegate(plane, "", "diff", dir);
+  assert.equal(diff.code, 0, diff.said);
+  assert.match(diff.said, /would be refused by stop/);
+  assert.equal((await plane.call("GET", "/v1/status")).body.revision.number, 3, "nothing of it was done");
+});

@@ -1,0 +1,93 @@
+/** The big red thing: what needs a person, and the way there. */
+import { useConsole } from "./data/console.ts";
+import { type Need, needsOf } from "./data/needs.ts";
+import { may, type Person } from "./data/shapes.ts";
+import { useStore } from "./data/store.ts";
+import { OverrideButton } from "./override.tsx";
+import { to } from "./router.ts";
+import type { Text } from "./text/en.ts";
+import { useText } from "./text/text.ts";
+import { durationText } from "./ui/format.ts";
+import { useTime } from "./ui/time.tsx";
+
+/** Lines that are shown; whoever has more has one big problem. */
+const MOST = 4;
+/** Names in one line. */
+const MOST_NAMES = 5;
+/** A stream that is gone for so long (ms) is told loudly. */
+const LOST = 3_000;
+
+export function Needs({ person }: { readonly person: Person }) {
+  const { fleet, operations } = useConsole();
+  const text = useText();
+  const stream = useStore(fleet.stream.state);
+  const time = useTime();
+  const needs = needsOf({
+    fleet: useStore(fleet.now),
+    executions: useStore(operations.executions),
+    details: useStore(operations.details),
+    overrides: useStore(operations.overrides),
+    now: time,
+  });
+  const isLost = stream.state === "lost" && time - stream.since > LOST;
+  if (needs.length === 0 && !isLost) return <div class="needs" aria-live="assertive" />;
+  return (
+    <div class="needs" aria-live="assertive">
+      {isLost && <p class="lost">{text.live.lostBanner(durationText(time - stream.since))}</p>}
+      {needs.length > 0 && (
+        <section class="banner" aria-label={text.need.title(needs.length)}>
+          <h2>{text.need.title(needs.length)}</h2>
+          <ul>
+            {needs.slice(0, MOST).map((need) => (
+              <li key={JSON.stringify(need)}>
+                <span>{wordsOf(need, text)}</span>
+                {need.kind === "override" ? (
+                  may(person.role, "approver") &&
+                  need.askedBy !== person.name && <OverrideButton need={need} />
+                ) : (
+                  <a href={linkOf(need)}>{text.need.look}</a>
+                )}
+              </li>
+            ))}
+            {needs.length > MOST && <li>{text.need.more(needs.length - MOST)}</li>}
+          </ul>
+        </section>
+      )}
+    </div>
+  );
+}
+
+function linkOf(need: Exclude<Need, { kind: "override" }>): string {
+  switch (need.kind) {
+    case "unit-down":
+      return need.units.length === 1 ? to("units", need.units[0]!) : to("fleet");
+    case "execution-held":
+    case "execution-approval":
+      return to("executions", need.id);
+    case "gateway-refuses":
+    case "gateway-behind":
+    case "gateway-silent":
+      return to("revisions");
+  }
+}
+
+function wordsOf(need: Need, text: Text): string {
+  const names = (all: readonly string[]): string =>
+    `${all.slice(0, MOST_NAMES).join(", ")}${all.length > MOST_NAMES ? ` ${text.need.more(all.length - MOST_NAMES)}` : ""}`;
+  switch (need.kind) {
+    case "unit-down":
+      return text.need.unitDown(names(need.units));
+    case "execution-held":
+      return text.need.executionHeld(need.id, need.plan, need.says);
+    case "execution-approval":
+      return text.need.executionApproval(need.id, need.plan, need.owner, need.role);
+    case "gateway-refuses":
+      return text.need.gatewayRefuses(names(need.gateways), need.reason);
+    case "gateway-behind":
+      return text.need.gatewayBehind(names(need.gateways), need.revision);
+    case "gateway-silent":
+      return text.need.gatewaySilent(names(need.gateways));
+    case "override":
+      return text.need.override(need.rule, need.askedBy);
+  }
+}
