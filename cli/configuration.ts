@@ -131,7 +131,7 @@ export async function told(
   if (refused.length > 0 || behind.length > 0) process.exitCode = 1;
 }
 
-function filesOf(dir: string): Record<string, string> {
+export function filesOf(dir: string): Record<string, string> {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory())
     throw new ApiFailure(`there is no directory ${dir}`);
   const { problems, files, config } = readConfigDir(dir);

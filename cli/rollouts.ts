@@ -2,6 +2,7 @@
 import { Option, type Command } from "commander";
 import { promoted } from "../model/rollout/promotion.ts";
 import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
+import { filesOf } from "./configuration.ts";
 import {
   coloured,
   type Execution,
@@ -17,7 +18,7 @@ interface Rollout {
   readonly name: string;
   readonly summary: string;
   readonly owner: string;
-  readonly service: string;
+  readonly service?: string;
   readonly waves: readonly (string | readonly string[])[];
   readonly steps: readonly { readonly share: number; readonly bake: number }[];
   readonly fits: boolean;
@@ -75,12 +76,19 @@ export function registerRollouts(program: Command): void {
     .description("begin a rollout")
     .argument("<name>", "the rollout")
     .option("--watch", "its units, live, until it has ended or needs somebody")
-    .addHelpText("after", "\nExample:\n  tidegate rollout start hall --reason 'hall 2.4' --watch")
-    .action((name: string, options: Given & { watch?: boolean }) =>
+    .option("--files <dir>", "where it brings routes: the configuration that has them")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  tidegate rollout start hall --reason 'hall 2.4' --watch\n" +
+        "  tidegate rollout start routes --files configs/next --reason 'shorter timeouts'",
+    )
+    .action((name: string, options: Given & { watch?: boolean; files?: string }) =>
       runApi(options, async (api, print) => {
-        const { reason } = options;
+        const { reason, files: dir } = options;
+        const files = dir === undefined ? undefined : filesOf(dir);
         const made = await api.call<Execution>("POST", `/v1/rollouts/${encodeURIComponent(name)}/start`, {
           reason,
+          files,
         });
         if (options.watch === true) await watch(api, print, name);
         else await followed(api, print, made, options);
@@ -146,6 +154,7 @@ function fleetOf({ steps, runs }: Execution, text: string): string {
   const step = flat(steps).find(({ kind }) => kind === "promote");
   if (step === undefined) throw new ApiFailure("this rollout promotes nothing: `promote: false`");
   if (runs[step.path]?.state === "done") return text;
+  if (step.service === undefined) throw new ApiFailure("this rollout brings routes; --files DIR has them");
   const { service = "", units = [] } = step;
   const next = promoted(text, service, units);
   if ("problem" in next) throw new ApiFailure(next.problem);
@@ -210,10 +219,10 @@ async function watch(api: ApiClient, print: Printer, name: string): Promise<void
 function listText(rollouts: readonly Rollout[]): string {
   if (rollouts.length === 0) return "no rollouts; write one in rollouts/NAME.yaml of the configuration";
   return table(
-    ["rollout", "service", "fits", "waves", "steps", "what it brings"],
+    ["rollout", "rolls out", "fits", "waves", "steps", "what it brings"],
     rollouts.map(({ name, service, fits, problems, waves, steps, summary }) => [
       name,
-      service,
+      service ?? "routes",
       fits ? paint("green", "yes") : paint("red", `no: ${problems[0]}`),
       waves.map((wave) => (typeof wave === "string" ? wave : wave.join(", "))).join(" → "),
       steps.map(({ share, bake }) => `${percent(share)} for ${span(bake)}`).join(" → "),

@@ -75,8 +75,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
     return this.controller !== undefined;
   }
 
-  /** @param unit the endpoint's · @param body what is left of it to send */
-  send(question: Question, unit: string, body: Readable | Buffer | null): void {
+  /**
+   * @param unit the endpoint's
+   * @param body what is left of it to send
+   * @param isFirst of its request, which is copied once however often it is tried
+   */
+  send(question: Question, unit: string, body: Readable | Buffer | null, isFirst: boolean): void {
     const { identity, decision, table, upgradeHead } = question;
     this.#isUpgrade = upgradeHead !== undefined;
     const options = {
@@ -92,6 +96,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#connection.client.dispatch(options as never, this);
     // A body that is still on its way cannot be sent twice.
     if (
+      isFirst &&
       decision.route.spec.mirror !== undefined &&
       (body === null || Buffer.isBuffer(body)) &&
       upgradeHead === undefined &&

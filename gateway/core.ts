@@ -8,6 +8,7 @@ import {
   type Endpoint,
   endpointsOf,
   type Table,
+  routesOf,
 } from "../model/table.ts";
 import type { AccessLog } from "./access-log.ts";
 import { Baselines } from "./baselines.ts";
@@ -137,11 +138,12 @@ export class Core {
       this.metrics.count("tidegate_limit_dry_run_total", `limit="${limit}"`);
     this.limiter = new Limiter(table, snapshot.limits, this.clock, this.#onNewKey, onDryRun);
     this.breakers.swap(snapshot.rows.breakers);
-    this.baselines.swap(table.routes);
+    const routes = routesOf(table);
+    this.baselines.swap(routes);
     this.stress.install(table, this.#settings, snapshot.limits);
-    this.stale.swap(table.routes);
+    this.stale.swap(routes);
     this.upstreams.keepOnly(endpointsOf(table));
-    const names = new Set(table.routes.map((r) => r.name));
+    const names = new Set(routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
     this.accessLog.setSample(this.#settings.accessLog.sample);
   }

@@ -19,7 +19,7 @@ import { disown, own, type ResponseOwner } from "./response-owner.ts";
 import { rescue } from "./rescue.ts";
 import { retriedLabels } from "./retried.ts";
 import { mayRetry, retryCauseOf } from "./retry.ts";
-import { settle } from "./settle.ts";
+import { settle, versionOf } from "./settle.ts";
 import type { Recorder } from "./stale-recorder.ts";
 import { Turn, type TurnHolder } from "./turn.ts";
 
@@ -111,7 +111,7 @@ export class Exchange
     this.#attempt = attempt;
     if (this.#body === undefined || this.#body.ended) attempt.beginWork();
     this.wait("connect", this.#timeout.connect);
-    attempt.send(this.question, unit.name, body);
+    attempt.send(this.question, unit.name, body, this.attempts === 1);
   }
 
   onSent(): void {
@@ -228,9 +228,13 @@ export class Exchange
     this.#attempt = undefined;
     this.#lastFailure = failure;
     this.failoverCause = failure;
-    const { unit, version } = attempt.endpoint.pool;
+    const { pool } = attempt.endpoint;
+    const { unit } = pool;
     this.metrics.attempt(unit.name, failure);
-    this.metrics.count("tidegate_retried_total", retriedLabels(this.decision.route.name, unit.name, version));
+    this.metrics.count(
+      "tidegate_retried_total",
+      retriedLabels(this.decision.route.name, unit.name, versionOf(this.decision, pool)),
+    );
     const last = this.attempts >= this.decision.route.spec.retry.attempts;
     this.candidates.failed(attempt.endpoint, last, failure === "timeout");
     this.#advance();

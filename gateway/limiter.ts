@@ -6,7 +6,7 @@ import { hashKey } from "../model/hash.ts";
 import { soleValue } from "../model/header-list.ts";
 import type { Limit, LimitDimension } from "../model/limit.ts";
 import { keyFrom, CONTRADICTORY_KEY } from "../model/partition-key.ts";
-import type { CompiledRoute, Table } from "../model/table.ts";
+import { type CompiledRoute, routesOf, type Table } from "../model/table.ts";
 import { clientPrefix } from "./client-prefix.ts";
 import type { Identity } from "./identify.ts";
 import { LEASE, LeaseTable } from "./lease-table.ts";
@@ -210,7 +210,7 @@ export class Limiter {
   readonly #onDryRun: (limit: string) => void;
 
   constructor(
-    { config, routes }: Table,
+    table: Table,
     memory: LimitMemory,
     clock: Clock,
     onNewKey: OnNewKey,
@@ -218,9 +218,11 @@ export class Limiter {
   ) {
     this.#clock = clock;
     this.#onDryRun = onDryRun;
+    const { config } = table;
+    const routes = routesOf(table);
     const live = new Map<string, LiveLimit>();
     for (const spec of config.limits) {
-      const costs = config.routes.filter((r) => r.limits.includes(spec.name)).map((r) => r.cost);
+      const costs = routes.filter((r) => r.spec.limits.includes(spec.name)).map((r) => r.spec.cost);
       const mostCost = Math.max(1, ...costs);
       live.set(spec.name, new LiveLimit(spec, mostCost, memory, config.gateway.identity, onNewKey));
     }

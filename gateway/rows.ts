@@ -105,11 +105,11 @@ export class RowRegistry {
   }
 }
 
-function breakersOf({ routes, fleet }: Config): Set<string> {
+function breakersOf({ routes, staged, fleet }: Config): Set<string> {
   const units = new Map(fleet.services.map((s) => [s.name, Object.keys(s.pools)]));
   const keys = new Set<string>();
   const seen = new Set<string>();
-  for (const { service, breaker } of routes) {
+  for (const { service, breaker } of [...routes, ...(staged?.routes ?? [])]) {
     if (breaker === undefined) continue;
     // Thousands of routes share a few policies.
     const policy = `${service} ${JSON.stringify(breaker)}`;

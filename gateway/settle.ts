@@ -1,6 +1,8 @@
 /** The end of a request: what is counted and logged of it. */
 import type { IncomingMessage } from "node:http";
-import type { CompiledRoute } from "../model/table.ts";
+import type { Decision } from "../model/decide.ts";
+import type { Version } from "../model/fleet.ts";
+import type { CompiledRoute, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Identity } from "./identify.ts";
@@ -9,12 +11,17 @@ import { peerOf } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
 import { metricsOf } from "./stress.ts";
 
+/** What a request is counted under: who sees routes that are on their way sees a canary, too. */
+export function versionOf({ route }: Decision, pool: EndpointPool | undefined): Version {
+  return route.isStaged ? "canary" : (pool?.version ?? "stable");
+}
+
 /** An exchange with units is over. */
 export function settle(exchange: Exchange): void {
   const { core, metrics, decision, identity, question, status, problem } = exchange;
   const { unit, pool } = exchange.candidates;
   const seconds = (core.clock.now() - identity.startedAt) / 1000;
-  const version = pool?.version ?? "stable";
+  const version = versionOf(decision, pool);
   metrics.request(
     decision.route,
     unit,

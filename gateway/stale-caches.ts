@@ -34,10 +34,11 @@ export class StaleCaches {
       if (fallback?.stale === undefined) continue;
       const policy = { ...fallback.stale, size: Math.floor(fallback.stale.size / this.#threads) };
       const meaning = JSON.stringify([match, scope, route.service.name, route.key]);
-      const known = before.get(route.name);
+      const name = route.isStaged ? `${route.name} staged` : route.name;
+      const known = before.get(name);
       const cache = known?.meaning === meaning ? known.cache : new StaleCache(policy, this.#clock);
       if (cache === known?.cache) cache.configure(policy);
-      this.#all.set(route.name, { meaning, cache });
+      this.#all.set(name, { meaning, cache });
       this.#byRoute.set(route, cache);
     }
   }

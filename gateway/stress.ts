@@ -6,7 +6,7 @@ import type { Clock } from "../model/clock.ts";
 import type { GatewaySettings } from "../model/gateway-settings.ts";
 import { hashKey } from "../model/hash.ts";
 import type { StressMark } from "../model/stress-mark.ts";
-import type { Table } from "../model/table.ts";
+import { routesOf, type Table } from "../model/table.ts";
 import { Baselines } from "./baselines.ts";
 import { type LimitMemory, STRESS_KEYS } from "./limit-memory.ts";
 import { ThreadMetrics } from "./metrics.ts";
@@ -49,7 +49,7 @@ export class Stress {
 
   install(table: Table, { stress }: GatewaySettings, memory: LimitMemory): void {
     this.marks.install(table.fleet.name, stress);
-    this.baselines.swap(table.routes);
+    this.baselines.swap(routesOf(table));
     this.#limit = stress?.limit;
     this.#seeds = memory.seeds;
     this.#buckets = new TokenTable(memory.stress, STRESS_KEYS);

@@ -8,6 +8,7 @@ import pino from "pino";
 import { systemClock, systemRandom } from "../host/clock.ts";
 import { Nursery, nurseryCollector } from "../host/nursery.ts";
 import { AccessLog, type AccessRecord } from "./access-log.ts";
+import { routesOf } from "../model/table.ts";
 import { Core } from "./core.ts";
 import { TICK } from "./deadlines.ts";
 import { LAG_TICK } from "./loop-lag.ts";
@@ -65,8 +66,8 @@ port.on("message", (message: ToThread) => {
     case "snapshot":
       handOver();
       core.swap(message.snapshot);
-      core.metrics.keepOnly(new Set(core.table.routes));
-      core.stress.metrics.keepOnly(new Set(core.table.routes));
+      core.metrics.keepOnly(new Set(routesOf(core.table)));
+      core.stress.metrics.keepOnly(new Set(routesOf(core.table)));
       core.fence.swapped(() => say({ type: "swapped", revision: core.revision }));
       return;
     case "tls":

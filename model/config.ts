@@ -14,6 +14,14 @@ export interface ForcedBreaker {
   readonly state: "open" | "closed";
 }
 
+/** Routes that take the place of all others for some users of some units: a change of them on its way through the fleet. */
+export interface Staged {
+  readonly routes: readonly Route[];
+  /** Unit → share of the users who live there, 0 to 1. */
+  readonly units: Readonly<Record<string, number>>;
+  readonly salt: string;
+}
+
 /** One whole, valid configuration with every default filled in: plain data. */
 export interface Config {
   readonly fleet: Fleet;
@@ -24,6 +32,8 @@ export interface Config {
   /** What no change may break: the control plane's business, and nothing to gateways. */
   readonly safety: Safety;
   readonly breakers?: readonly ForcedBreaker[];
+  /** Set by overlays, never by a file. */
+  readonly staged?: Staged;
   /** By name: the control plane's business, too. */
   readonly plans?: readonly Plan[];
   readonly rollouts?: readonly Rollout[];

@@ -6,7 +6,7 @@ import type { KeySource, Version } from "./fleet.ts";
 import { canaryPoint, drainPoint, slotOf } from "./hash.ts";
 import { type HeaderList, headerValue } from "./header-list.ts";
 import { CONTRADICTORY_KEY, keyFrom, type PathParams } from "./partition-key.ts";
-import type { CompiledRoute, EndpointPool, Table, UnitPools } from "./table.ts";
+import type { CompiledRoute, EndpointPool, StagedTable, Table, UnitPools } from "./table.ts";
 
 /** Live health, one integer per endpoint id; 0 means that it may be used. Shared memory in a gateway. */
 export interface Health {
@@ -88,8 +88,29 @@ export interface Refusal {
 
 const NO_ROUTE: Refusal = { refused: true, cause: "no-route", route: undefined };
 
-/** Pure. Costs a route look-up, a hash, and one object. */
+/** Pure. Costs a route look-up, a hash, and one object; twice where other routes are on their way. */
 export function decide(table: Table, health: Health, request: RouteRequest): Decision | Refusal {
+  const decision = decideBy(table, health, request);
+  return table.staged === undefined ? decision : decideStaged(table.staged, decision, health, request);
+}
+
+/** A user sees the routes that are on their way where their unit's share says so, whichever unit serves them. */
+function decideStaged(
+  { table, shares, seed }: StagedTable,
+  decision: Decision | Refusal,
+  health: Health,
+  request: RouteRequest,
+): Decision | Refusal {
+  if (request.stress !== undefined) return decision;
+  const next = decideBy(table, health, request);
+  // Of a route that is new nobody else says where its user lives.
+  const placed = decision.refused && decision.cause === "no-route" ? next : decision;
+  if (placed.refused) return decision;
+  const share = shares[placed.home]!;
+  return share > 0 && canaryPoint(placed.key ?? request.client, seed) < share ? next : decision;
+}
+
+function decideBy(table: Table, health: Health, request: RouteRequest): Decision | Refusal {
   const match = table.router.find(request);
   if (match === undefined) return NO_ROUTE;
   const { route, params } = match;

@@ -3,6 +3,7 @@ import type { Config } from "./config.ts";
 import type { Placement, Service, Unit } from "./fleet.ts";
 import type { Limit } from "./limit.ts";
 import { describeChange, type Overlay, type OverlayChange } from "./overlay.ts";
+import type { Route } from "./route.ts";
 import { formatSlotRanges, type SlotRange, slotsOf } from "./slots.ts";
 
 export interface Effective {
@@ -29,7 +30,26 @@ export function effective(base: Config, overlays: Iterable<Overlay>): Effective 
       );
     }
   }
-  return { config, misfits };
+  return { config: config.staged === undefined ? config : withStaged(config, overlays), misfits };
+}
+
+/** What operators do to a route they do to it in either form. */
+function withStaged(config: Config, overlays: Iterable<Overlay>): Config {
+  const { staged, ...rest } = config;
+  let next: Config = { ...rest, routes: staged!.routes };
+  for (const overlay of overlays) {
+    const { change } = overlay;
+    if (change.kind !== "degrade" && change.kind !== "mirror") continue;
+    if (next.routes.some(({ name }) => name === change.route)) next = lay(next, overlay);
+  }
+  return { ...config, staged: { ...staged!, routes: next.routes } };
+}
+
+function checkRoutes(routes: readonly Route[], { fleet, limits }: Config): void {
+  for (const route of routes) {
+    named(fleet.services, "service", route.service);
+    for (const limit of route.limits) named(limits, "limit", limit);
+  }
 }
 
 function lay(config: Config, { change, since }: Overlay): Config {
@@ -57,6 +77,16 @@ function lay(config: Config, { change, since }: Overlay): Config {
       });
     case "canary":
       return withService(config, change.service, (service) => withCanary(service, change));
+    case "routes": {
+      checkRoutes(change.routes, config);
+      const { routes, salt } = change;
+      return { ...config, staged: { routes, salt, units: config.staged?.units ?? {} } };
+    }
+    case "stage": {
+      named(fleet.units, "unit", change.unit);
+      const { routes = [], salt = "", units = {} } = config.staged ?? {};
+      return { ...config, staged: { routes, salt, units: { ...units, [change.unit]: change.share } } };
+    }
     case "pin": {
       named(fleet.units, "unit", change.unit);
       const { placement } = fleet;

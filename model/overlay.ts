@@ -6,6 +6,7 @@
  */
 import type { Version } from "./fleet.ts";
 import type { LimitMode } from "./limit.ts";
+import type { Route } from "./route.ts";
 import { countSlots, formatSlotRanges, type SlotRange, slotsOf } from "./slots.ts";
 
 export type OverlayChange =
@@ -29,6 +30,10 @@ export type OverlayChange =
       readonly salt: string;
       readonly testers: Testers;
     }
+  /** Routes that a rollout brings, to nobody yet. Only the runbook engine lays it. */
+  | { readonly kind: "routes"; readonly routes: readonly Route[]; readonly salt: string }
+  /** A unit's share of them. */
+  | { readonly kind: "stage"; readonly unit: string; readonly share: number }
   /** A key is placed by hand. */
   | { readonly kind: "pin"; readonly key: string; readonly unit: string }
   /** Another rate (tokens per second), bucket or mode for a limit; what is not given stays. */
@@ -106,6 +111,10 @@ export function fieldsOf(change: OverlayChange): readonly string[] {
       return [`services.${change.service}.canary.share`];
     case "canary":
       return [`services.${change.service}.canary.units.${change.unit}`];
+    case "routes":
+      return ["staged.routes"];
+    case "stage":
+      return [`staged.units.${change.unit}`];
     case "pin":
       return [`placement.pins.${change.key}`];
     case "limit":
@@ -159,6 +168,10 @@ export function describeChange(change: OverlayChange): string {
       return `${percent(change.share)} of ${change.service} to its canary`;
     case "canary":
       return `${percent(change.share)} of ${change.service} in ${change.unit} to its canary`;
+    case "routes":
+      return `${change.routes.length} routes on their way through the units`;
+    case "stage":
+      return `${percent(change.share)} of the users of ${change.unit} to the next routes`;
     case "pin":
       return `key ${change.key} to ${change.unit}`;
     case "limit": {

@@ -2,6 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Version } from "./fleet.ts";
 import type { Expression } from "./figure-expression.ts";
+import type { Route } from "./route.ts";
 import type { EvidencePolicy } from "./rollout/rollout.ts";
 import type { LimitMode } from "./limit.ts";
 import type { OverlayChange, Testers } from "./overlay.ts";
@@ -68,6 +69,8 @@ export type Act =
       readonly salt: string;
       readonly testers: Testers;
     }
+  | { readonly kind: "routes"; readonly routes: readonly Route[]; readonly salt: string }
+  | { readonly kind: "stage"; readonly unit: string; readonly share: number }
   | { readonly kind: "pin"; readonly key: string; readonly unit: string }
   | {
       readonly kind: "mirror";
@@ -102,7 +105,8 @@ export type Rolling =
   /** The canary is looked at, against stable of the same unit at the same time. */
   | {
       readonly kind: "bake";
-      readonly service: string;
+      /** Undefined: routes are rolled out, and every service is looked at. */
+      readonly service: string | undefined;
       readonly unit: string;
       readonly share: number;
       /** Milliseconds, at least. */
@@ -117,7 +121,13 @@ export type Rolling =
       readonly version: Version;
     }
   /** In the base, the canary becomes stable; what the rollout laid goes in the same commit. */
-  | { readonly kind: "promote"; readonly service: string; readonly units: readonly string[] };
+  | {
+      readonly kind: "promote";
+      readonly service: string | undefined;
+      readonly units: readonly string[];
+      /** Digest of the files that take the place of the base; undefined: a canary becomes stable in `fleet.yaml`. */
+      readonly base: string | undefined;
+    };
 
 export type Structure =
   | { readonly kind: "parallel"; readonly steps: readonly Step[] }
@@ -197,6 +207,10 @@ export function changesOf(act: Act, config: Config): OverlayChange[] {
       const { service, unit, share, salt, testers } = act;
       return [{ kind: "canary", service, unit, share, salt, testers }];
     }
+    case "routes":
+      return [{ kind: "routes", routes: act.routes, salt: act.salt }];
+    case "stage":
+      return [{ kind: "stage", unit: act.unit, share: act.share }];
     case "pin":
       return [{ kind: "pin", key: act.key, unit: act.unit }];
     case "mirror": {

@@ -7,6 +7,8 @@ const OVERLAYS: Readonly<Record<OverlayKind, true>> = {
   "drain-endpoint": true,
   weight: true,
   canary: true,
+  routes: true,
+  stage: true,
   pin: true,
   limit: true,
   degrade: true,

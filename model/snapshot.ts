@@ -2,7 +2,7 @@
  * How a configuration travels to gateways and rests on their disks: sections by content, and a signed manifest that
  * names them. A gateway gets the sections that it does not have, and believes nothing that the manifest does not cover.
  */
-import type { Config } from "./config.ts";
+import type { Config, Staged } from "./config.ts";
 import type { Fleet } from "./fleet.ts";
 import { hashKey } from "./hash.ts";
 import type { Route } from "./route.ts";
@@ -42,7 +42,7 @@ export const MOST_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 const CHUNK = 16;
 
 export function sectionsOf(config: Config): Sections {
-  const { fleet, routes, limits, gateway, breakers } = config;
+  const { fleet, routes, limits, gateway, breakers, staged } = config;
   const { placement, services, ...rest } = fleet;
   const sections = new Map<string, unknown>([
     ["units", rest],
@@ -51,6 +51,11 @@ export function sectionsOf(config: Config): Sections {
     ["gateway", gateway],
   ]);
   if (breakers !== undefined) sections.set("breakers", breakers);
+  // Its routes apart from its shares: a step of a rollout sends only these.
+  if (staged !== undefined) {
+    const { routes: next, ...shares } = staged;
+    sections.set("staged", shares).set("staged-routes", next);
+  }
   const chunks = chunksOf(routes);
   sections.set("routes", [...chunks.keys()]);
   for (const [name, chunk] of chunks) sections.set(name, chunk);
@@ -86,6 +91,9 @@ export function configFrom(sections: Sections): Config {
     gateway: read("gateway"),
     safety: NO_SAFETY,
     ...(sections.has("breakers") ? { breakers: read("breakers") } : {}),
+    ...(sections.has("staged")
+      ? { staged: { ...read<Omit<Staged, "routes">>("staged"), routes: read("staged-routes") } }
+      : {}),
   };
 }
 

@@ -80,6 +80,8 @@ export interface CompiledRoute {
    * reach another user.
    */
   readonly readsKey: boolean;
+  /** It belongs to routes that are on their way. */
+  readonly isStaged: boolean;
 }
 
 export interface Table {
@@ -98,13 +100,25 @@ export interface Table {
   readonly pins: ReadonlyMap<string, number>;
   /** Undefined where nothing is fenced. */
   readonly fences: Fences | undefined;
+  /** Undefined where no other routes are on their way. */
+  readonly staged: StagedTable | undefined;
   readonly center: number;
   /** Unit indexes, nearest first, for `nearest` routes. */
   readonly nearest: readonly number[];
   readonly endpointCount: number;
 }
 
+/** Other routes on the same fleet, for a share of the users of some units. */
+export interface StagedTable {
+  readonly table: Table;
+  /** By unit index, 0 to 1. */
+  readonly shares: Float64Array;
+  readonly seed: number;
+}
+
 export interface CompileOptions {
+  /** These are routes on their way. */
+  readonly isStaged?: boolean;
   /** Region the gateway stands in; `nearest` begins there. Undefined: the order of the file. */
   readonly region?: string | undefined;
   /** Row of live state for an endpoint. By default endpoints are numbered in order. */
@@ -178,7 +192,10 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
       failover: spec.failover,
       readsKey:
         spec.fallback?.stale !== undefined ||
-        config.limits.some((l) => l.by.includes("user") && spec.limits.includes(l.name)),
+        config.limits.some((l) => l.by.includes("user") && spec.limits.includes(l.name)) ||
+        config.staged !== undefined ||
+        options.isStaged === true,
+      isStaged: options.isStaged === true,
     }),
   );
 
@@ -197,7 +214,21 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     center: units.findIndex((u) => u.spec.center),
     nearest: nearestUnits(fleet, options.region),
     endpointCount,
+    staged: stagedTable(config, options),
   };
+}
+
+function stagedTable(config: Config, options: CompileOptions): StagedTable | undefined {
+  const { staged, ...rest } = config;
+  if (staged === undefined || Object.values(staged.units).every((share) => share === 0)) return undefined;
+  const table = compileTable({ ...rest, routes: staged.routes }, { ...options, isStaged: true });
+  const shares = Float64Array.from(table.units, ({ name }) => staged.units[name] ?? 0);
+  return { table, shares, seed: hashKey(staged.salt) };
+}
+
+/** Those on their way among them. */
+export function routesOf({ routes, staged }: Table): readonly CompiledRoute[] {
+  return staged === undefined ? routes : [...routes, ...staged.table.routes];
 }
 
 /** Whether anybody at all may see it. */

@@ -1,23 +1,17 @@
 /** The base configuration: read, compared, replaced. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { digestOf, encodeBase, MOST_BASE_BYTES, readBase, refusedFiles } from "../base.ts";
+import { digestOf, encodeBase, MOST_BASE_BYTES, readBase } from "../base.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { draftApply, needed, type Standing } from "../draft.ts";
 import { differences } from "../difference.ts";
 import { formatProblem } from "../../model/problem.ts";
-import { Refused } from "../refused.ts";
+import { baseFrom, Files } from "./files.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
 import { Anything, Expect, Reason, responses, RevisionHeaders, RevisionShape } from "./schemas.ts";
 import { seen } from "./seen.ts";
 import type { Plane } from "./server.ts";
-
-const Files = Type.Record(Type.String(), Type.String(), {
-  // Names with a line break would not be looked at otherwise.
-  additionalProperties: false,
-  description: "file name → text",
-});
 
 const Apply = Type.Object({ files: Files, reason: Reason, expect: Expect }, { additionalProperties: false });
 
@@ -101,10 +95,4 @@ export function registerConfiguration(api: FastifyInstance, plane: Plane): void 
       };
     },
   );
-}
-
-function baseFrom(files: Readonly<Record<string, string>>): Map<string, string> {
-  const refused = refusedFiles(files);
-  if (refused !== undefined) throw new Refused("bad-request", refused);
-  return new Map(Object.entries(files));
 }

@@ -5,7 +5,15 @@ import { checkRollout } from "../../model/rollout/check.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
-import { checkAloneInUnits, prepareRollout, rolloutExecution } from "../rollouts/preparation.ts";
+import { formatProblem } from "../../model/problem.ts";
+import { encodeBase, MOST_BASE_BYTES } from "../base.ts";
+import {
+  checkAloneInUnits,
+  prepareRollout,
+  type ProposedBase,
+  rolloutExecution,
+} from "../rollouts/preparation.ts";
+import { baseFrom, Files } from "./files.ts";
 import { unitViews } from "../rollouts/view.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
 import { once } from "./once.ts";
@@ -14,11 +22,27 @@ import type { Plane } from "./server.ts";
 
 const strict = { additionalProperties: false };
 const Named = Type.Object({ name: Type.String({ pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" }) });
+interface StartBody {
+  readonly reason: string;
+  /** Of the base, where it brings routes. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
 /** Executions that are looked through for the newest of a rollout. */
 const PAGE = 200;
 
 export function registerRollouts(api: FastifyInstance, plane: Plane): void {
-  const { desk, store, commands, engine, sight, hooks, now } = plane;
+  const { desk, reader, store, commands, engine, sight, hooks, epoch, now } = plane;
+
+  /** @throws Refused when they are not valid */
+  const read = async (files: NonNullable<StartBody["files"]>): Promise<ProposedBase> => {
+    const base = baseFrom(files);
+    const { config, problems } = await reader.read(base, "change");
+    if (config !== undefined) return { base, config };
+    throw new Refused("invalid-configuration", "the configuration is invalid; nothing was begun", {
+      problems: problems.map((p) => ({ ...p, text: formatProblem(p) })),
+    });
+  };
 
   api.get(
     "/v1/rollouts",
@@ -74,7 +98,7 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
     },
   );
 
-  api.post<{ Params: { name: string }; Body: { reason: string } }>(
+  api.post<{ Params: { name: string }; Body: StartBody }>(
     "/v1/rollouts/:name/start",
     {
       config: { role: "operator" },
@@ -82,14 +106,23 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
         summary: "Begins a rollout",
         headers: CommandHeaders,
         params: Named,
-        body: Type.Object({ reason: Reason }, strict),
+        body: Type.Object({ reason: Reason, files: Type.Optional(Files) }, strict),
         response: responses(Anything, 201),
       },
+      bodyLimit: MOST_BASE_BYTES * 2,
     },
-    once<{ Params: { name: string }; Body: { reason: string } }>(commands, async (request, record) => {
+    once<{ Params: { name: string }; Body: StartBody }>(commands, async (request, record) => {
       const { params, body, actor } = request;
-      const { config } = needed(desk.standing);
-      const prepared = prepareRollout(params.name, config, sight.unitLoad(config), hooks);
+      const proposed = body.files === undefined ? undefined : await read(body.files);
+      const standing = needed(desk.standing);
+      const { config, revision } = standing;
+      const prepared = prepareRollout(params.name, config, sight.unitLoad(config), hooks, standing, proposed);
+      const leads = epoch();
+      if (proposed !== undefined && leads !== undefined) {
+        // What a step names has to be there before it.
+        const blobs = new Map([[prepared.proposal!.base, encodeBase(proposed.base)]]);
+        await desk.write({ epoch: leads, blobs });
+      }
       const told = (made: Execution): CommandAnswer => ({
         status: 201,
         headers: { location: `/v1/executions/${made.id}` },
@@ -99,7 +132,7 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
         await engine.start(
           (id, live) => {
             checkAloneInUnits(prepared, live);
-            return rolloutExecution(id, prepared, body.reason, actor, now());
+            return rolloutExecution(id, prepared, revision.base, body.reason, actor, now());
           },
           (made) => record(told(made)),
         ),

@@ -37,7 +37,7 @@ export class Evidence {
   }
 
   /** Each second once, by `last` of the time before. */
-  since(after: number | undefined, service: string, unit: string, config: Config): Both {
+  since(after: number | undefined, service: string | undefined, unit: string, config: Config): Both {
     const routes = routesOf(service, config);
     const { series, known, last } = this.#figures.seconds(after, { unit });
     const [canary, stable] = [nothing(), nothing()];
@@ -48,7 +48,7 @@ export class Evidence {
   }
 
   /** What stable answered in the ten minutes before: what a canary is held against where it is alone. */
-  past(service: string, unit: string, config: Config): Seen {
+  past(service: string | undefined, unit: string, config: Config): Seen {
     const routes = routesOf(service, config);
     const seen = nothing();
     for (const { name, row } of this.#figures.sum("10m", { unit, version: "stable" }).series) {
@@ -89,8 +89,12 @@ export class Evidence {
   }
 }
 
-function routesOf(service: string, { routes }: Config): Set<string> {
-  return new Set(routes.filter((route) => route.service === service).map(({ name }) => name));
+/** Of a service; of all, where none is named. */
+function routesOf(service: string | undefined, { routes, staged }: Config): Set<string> {
+  const own = [...routes, ...(staged?.routes ?? [])];
+  return new Set(
+    own.filter((route) => service === undefined || route.service === service).map(({ name }) => name),
+  );
 }
 
 function nothing(): { requests: number; failures: number; latencies: Float64Array } {

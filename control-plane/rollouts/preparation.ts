@@ -4,15 +4,28 @@ import type { Plan } from "../../model/plan.ts";
 import { eachStep } from "../../model/plan-step.ts";
 import { checkRollout } from "../../model/rollout/check.ts";
 import type { Rollout } from "../../model/rollout/rollout.ts";
-import { rolloutSteps } from "../../model/rollout/steps.ts";
+import { type Proposal, rolloutSteps } from "../../model/rollout/steps.ts";
 import { wavesOf } from "../../model/rollout/waves.ts";
-import { digestOf } from "../base.ts";
-import type { Actor } from "../draft.ts";
+import { type Base, digestOf, encodeBase } from "../base.ts";
+import type { Actor, Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { type Execution, isLive } from "../runbook/execution.ts";
 import type { Caller } from "../runbook/hooks.ts";
 
+/** Bytes of routes on their way: they lie in the overlays of every revision. */
+const MOST_ROUTES_BYTES = 512 * 1024;
+
+/** Files that a rollout of routes brings. */
+export interface ProposedBase {
+  readonly base: Base;
+  readonly config: Config;
+}
+
+/** What may differ: routes are rolled out, and what is the control plane's own business holds when it is done. */
+const MAY_DIFFER = new Set(["routes", "plans", "rollouts", "safety"]);
+
 export interface PreparedRollout {
+  readonly proposal: Proposal | undefined;
   readonly rollout: Rollout;
   readonly waves: readonly (readonly string[])[];
 }
@@ -23,6 +36,8 @@ export function prepareRollout(
   config: Config,
   rps: ReadonlyMap<string, number>,
   hooks: Caller,
+  standing: Pick<Standing, "baseConfig">,
+  proposed: ProposedBase | undefined,
 ): PreparedRollout {
   const rollouts = config.rollouts ?? [];
   const rollout = rollouts.find((one) => one.name === name);
@@ -40,16 +55,42 @@ export function prepareRollout(
       call === undefined ? [] : (hooks.refusal(call) ?? []),
     ),
     ...laidAlready(rollout, config),
+    ...proposalProblems(rollout, standing.baseConfig, proposed),
   ];
   if (problems.length > 0 || !Array.isArray(waves)) {
     const message = `rollout ${name} does not fit: ${problems.slice(0, 5).join("; ")}`;
     throw new Refused("invalid-configuration", message, { problems });
   }
-  return { rollout, waves };
+  const proposal =
+    proposed === undefined
+      ? undefined
+      : { routes: proposed.config.routes, base: digestOf(encodeBase(proposed.base)) };
+  return { rollout, waves, proposal };
+}
+
+function proposalProblems(
+  { service }: Rollout,
+  baseConfig: Config,
+  proposed: ProposedBase | undefined,
+): string[] {
+  if (service !== undefined) {
+    return proposed === undefined ? [] : ["it rolls out a canary, and takes no files"];
+  }
+  if (proposed === undefined) return ["it rolls out routes, and needs them: --files DIR"];
+  const others = Object.keys({ ...baseConfig, ...proposed.config }).filter((part) => {
+    const [is, was] = [proposed.config, baseConfig].map((one) => JSON.stringify(one[part as keyof Config]));
+    return is !== was && !MAY_DIFFER.has(part);
+  });
+  if (others.length > 0) return [`the files change ${others.join(" and ")}, too; apply that first`];
+  const routes = JSON.stringify(proposed.config.routes);
+  if (routes === JSON.stringify(baseConfig.routes)) return ["the files change no route"];
+  if (Buffer.byteLength(routes) <= MOST_ROUTES_BYTES) return [];
+  return [`its routes are more than ${MOST_ROUTES_BYTES / 1024} KiB; apply the change in parts`];
 }
 
 /** The canary's share of the whole service would be taken from those who have it. */
-function laidAlready({ service: name }: Rollout, { fleet }: Config): string[] {
+function laidAlready({ service: name }: Rollout, { fleet, staged }: Config): string[] {
+  if (name === undefined) return staged === undefined ? [] : ["other routes are on their way already"];
   const { share, units } = fleet.services.find((one) => one.name === name)?.canary ?? { share: 0 };
   if (share === 0 || units !== undefined) return [];
   return [`${share * 100} % of all users see the canary of ${name} already; set its share to 0 first`];
@@ -59,12 +100,15 @@ function laidAlready({ service: name }: Rollout, { fleet }: Config): string[] {
 export function checkAloneInUnits({ rollout, waves }: PreparedRollout, live: readonly Execution[]): void {
   const units = new Set(waves.flat());
   for (const other of live) {
-    if (!isLive(other) || other.rollout?.written.service !== rollout.service) continue;
+    if (!isLive(other) || other.rollout === undefined) continue;
+    // Routes are told apart from other versions by the same figures: they do not share a unit with a canary either.
+    const { service } = other.rollout.written;
+    if (service !== undefined && rollout.service !== undefined && service !== rollout.service) continue;
     const both = other.rollout.waves.flat().find((unit) => units.has(unit));
     if (both === undefined) continue;
     throw new Refused(
       "conflict",
-      `${other.id} (rollout ${other.plan.name}, by ${other.owner.name}) is ${other.state} and rolls ${rollout.service} in ${both}, too; wait, or abort it`,
+      `${other.id} (rollout ${other.plan.name}, by ${other.owner.name}) is ${other.state} and rolls ${service ?? "routes"} in ${both}, too; wait, or abort it`,
       { execution: other.id },
     );
   }
@@ -72,17 +116,18 @@ export function checkAloneInUnits({ rollout, waves }: PreparedRollout, live: rea
 
 export function rolloutExecution(
   id: string,
-  { rollout, waves }: PreparedRollout,
+  { rollout, waves, proposal }: PreparedRollout,
+  base: string,
   reason: string,
   actor: Actor,
   now: number,
 ): Execution {
-  const steps = rolloutSteps(rollout, waves, `${rollout.name} ${id}`);
+  const steps = rolloutSteps(rollout, waves, `${rollout.name} ${id}`, proposal);
   const order = waves.map((wave) => wave.join(", ")).join(" → ");
   return {
     id,
     plan: planOf(rollout),
-    rollout: { written: rollout, waves },
+    rollout: { written: rollout, waves, base },
     values: {},
     digest: digestOf(JSON.stringify([rollout, waves, [...eachStep(steps)].length])),
     reason,

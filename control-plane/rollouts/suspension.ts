@@ -20,6 +20,7 @@ export function unitsOf(steps: readonly Step[]): Set<string> {
       case "breaker":
       case "pin":
       case "canary":
+      case "stage":
         units.add(step.unit);
         break;
     }

@@ -24,10 +24,12 @@ export function backOf(
   const { service } = rollout.written;
   const unit = unitOf(steps, leaf.path);
   const own = standing.overlays.filter(
-    ({ id, change }) => overlays.includes(id) && change.kind === "canary" && change.unit === unit,
+    ({ id, change }) =>
+      overlays.includes(id) && (change.kind === "canary" || change.kind === "stage") && change.unit === unit,
   );
   if (unit === undefined || own.length === 0) return NOTHING;
-  if (!rollouts.mayTakeBack(service, unit, standing.config)) return { remove: [], dead: unit };
+  const isDead = service !== undefined && !rollouts.mayTakeBack(service, unit, standing.config);
+  if (isDead) return { remove: [], dead: unit };
   return { remove: own.map(({ id }) => id), dead: undefined };
 }
 

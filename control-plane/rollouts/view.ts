@@ -41,10 +41,13 @@ function viewOf(execution: Execution, turn: Extract<Step, { kind: "sequence" }>,
   const failed = begun.some(({ path }) => runs[path]?.state === "failed");
   const isSkipped = runs[turn.path]?.state === "skipped";
   const isDone = begun.length === turn.steps.length && begun.every(({ path }) => isOver(runs[path]));
-  const canary = begun.findLast((step) => step.kind === "canary" && runs[step.path]?.revision !== undefined);
+  const canary = begun.findLast(
+    (step) => (step.kind === "canary" || step.kind === "stage") && runs[step.path]?.revision !== undefined,
+  );
   // Where it is all over, in success or not, nothing of it lies any more.
   const lies = overlays.length > 0 && !failed;
-  const share = canary?.kind === "canary" && (lies || isDone) ? canary.share : 0;
+  const share =
+    (canary?.kind === "canary" || canary?.kind === "stage") && (lies || isDone) ? canary.share : 0;
   const assessment = begun.flatMap(({ path }) => runs[path]?.bake?.assessment ?? []).at(-1) ?? null;
   const isBaking = last?.kind === "bake" && run?.state === "running";
   const isBack = execution.state === "reverted" && begun.length > 0;

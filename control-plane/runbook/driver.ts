@@ -7,7 +7,7 @@
 import { describeEvaluation } from "../../model/figure-expression.ts";
 import { type Act, isAct, type Leaf, type Step } from "../../model/plan-step.ts";
 import { promoted } from "../../model/rollout/promotion.ts";
-import type { Base } from "../base.ts";
+import { type Base, decodeBase } from "../base.ts";
 import type { Standing } from "../draft.ts";
 import { setOf } from "./act-set.ts";
 import type { Window } from "../fleet-figures.ts";
@@ -38,6 +38,7 @@ export interface DriverOptions {
   readonly rollouts: Rollouts;
   /** Makes a base quick to read. */
   readonly read: (base: Base) => Promise<unknown>;
+  readonly blob: (digest: string) => Promise<string | undefined>;
   readonly timers: Timers;
   /** Every gateway that may serve. */
   readonly roster: Pick<Roster, "names">;
@@ -101,7 +102,10 @@ export class Driver {
       if (!(error instanceof Refused) || ["conflict", "not-leader", "store"].includes(error.kind))
         throw error;
       // A rollout has time: a freeze ends, a unit comes back.
-      if ((leaf.kind === "canary" || leaf.kind === "promote") && error.kind === "safety")
+      if (
+        (leaf.kind === "canary" || leaf.kind === "stage" || leaf.kind === "promote") &&
+        error.kind === "safety"
+      )
         return await this.#holdOff(writer, leaf, error);
       // A rule, a conflict with another's overlay, something that is not there any more.
       return await this.#end(writer, leaf, "failed", error.message);
@@ -190,18 +194,36 @@ export class Driver {
   async #promote(writer: Writer, leaf: Extract<Leaf, { kind: "promote" }>, run: StepRun): Promise<boolean> {
     const { execution, standing } = writer;
     if (run.says !== undefined && !this.#isOver(execution, leaf, run.since, AGAIN, "again")) return false;
-    const next = promoted(standing.base.get("fleet.yaml") ?? "", leaf.service, leaf.units);
-    if ("problem" in next) return await this.#end(writer, leaf, "failed", next.problem);
-    const base: Base = new Map([...standing.base, ["fleet.yaml", next.text]]);
+    const base = await this.#promotedBase(execution, leaf, standing);
+    if (typeof base === "string") return await this.#end(writer, leaf, "failed", base);
     await this.#options.read(base);
     const remove = standing.overlays.filter(({ id }) => execution.overlays.includes(id)).map(({ id }) => id);
     await writer.change({ lay: [], remove, base }, leaf.title, (made) => {
       const own = owning(execution, [], made.removed, standing.overlays);
-      const says = `revision ${made.revision.number}: fleet.yaml was changed; commit it where it is kept`;
+      const what =
+        leaf.base === undefined ? "fleet.yaml was changed; commit it where it is kept" : "they are the base";
+      const says = `revision ${made.revision.number}: ${what}`;
       const until = this.#options.now();
       return this.#noted(own, leaf, { state: "done", since: run.since, until, says }, says, standing);
     });
     return true;
+  }
+
+  /** @returns why it cannot be, as a text */
+  async #promotedBase(
+    { rollout }: Execution,
+    { base: digest, service, units }: Extract<Leaf, { kind: "promote" }>,
+    { base, revision }: Standing,
+  ): Promise<Base | string> {
+    if (digest === undefined) {
+      const next = promoted(base.get("fleet.yaml") ?? "", service!, units);
+      return "problem" in next ? next.problem : new Map([...base, ["fleet.yaml", next.text]]);
+    }
+    if (revision.base !== rollout?.base) {
+      return "the base was changed meanwhile; abort, apply both changes together, and begin again";
+    }
+    const files = await this.#options.blob(digest);
+    return files === undefined ? "the files that it brings are lost" : decodeBase(files);
   }
 
   async #hook(writer: Writer, leaf: Extract<Leaf, { kind: "hook" }>, run: StepRun): Promise<boolean> {

@@ -78,6 +78,7 @@ export class Engine {
       hooks,
       rollouts: this.#rollouts,
       read: options.read ?? (async () => {}),
+      blob: (digest) => options.store.blob(digest),
       roster: new Roster(store, now),
       ledFor: () => this.#book.ledFor,
       timers: this.#timers,

@@ -90,8 +90,12 @@ export interface Execution {
   readonly state: ExecutionState;
   readonly says?: string;
   readonly steps: readonly Step[];
-  /** What it was made of, when it is a rollout. */
-  readonly rollout?: { readonly written: Rollout; readonly waves: readonly (readonly string[])[] };
+  /** What it was made of, when it is a rollout; `base` is the digest of the base that it began on. */
+  readonly rollout?: {
+    readonly written: Rollout;
+    readonly waves: readonly (readonly string[])[];
+    readonly base: string;
+  };
   /** By a step's path. */
   readonly runs: Readonly<Record<string, StepRun>>;
   /** Ids of what it laid and what still lies of it, oldest first. */

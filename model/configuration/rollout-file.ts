@@ -33,7 +33,7 @@ export function readRollout(
     name,
     summary: draft.summary ?? "",
     owner: draft.owner ?? "",
-    service: draft.service ?? "",
+    service: draft.service,
     waves: (draft.waves ?? ["quietest", "each"]).map((text) => {
       const rule = WAVE_RULES.find((one) => one === text.trim());
       const isUnit = config?.fleet.units.some((unit) => unit.name === text.trim()) ?? false;
@@ -66,6 +66,11 @@ export function readRollout(
     deadline: draft.deadline ?? DAY,
     promote: draft.promote ?? true,
   };
+  if ((draft.service === undefined) === (draft.change === undefined)) {
+    const message = "expected `service`, whose canary it rolls out, or `change: routes`, and not both";
+    file.problem(draft, draft.change === undefined ? undefined : "change", "service-or-change", message);
+    return undefined;
+  }
   if (config === undefined) return rollout;
   const problems = checkRollout(rollout, config);
   for (const { field, code, message } of problems) {

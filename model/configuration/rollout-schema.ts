@@ -22,7 +22,10 @@ export const RolloutSchema = field.map(
   {
     summary: field.text("What it brings, in one sentence."),
     owner: field.text("Who keeps it."),
-    service: field.reference("service", "Whose canary it is."),
+    service: optional(field.reference("service", "Whose canary it is.")),
+    change: optional(
+      field.word("routes: it brings other routes, given when it is begun, instead of a canary.", ["routes"]),
+    ),
     waves: optional(
       field.list(
         "Units in order: quietest, pairs, each, rest, or names with commas. Default quietest, then each.",

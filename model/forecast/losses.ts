@@ -103,8 +103,8 @@ export class Losses {
         if (lane.chain.length > 0) flows.push({ asked: amount, chain: lane.chain });
         else addTo(nowhere, amount);
       }
-      // Whoever comes from a lost unit takes the place of one other at the most.
-      if (all <= worst.lost) continue;
+      // Whoever comes from a lost unit takes the place of one other at the most, and what it shed is not lost again.
+      if (all - sum(sheds[lost]!) <= worst.lost + NOTHING) continue;
       const touched = admit(own, this.#capacities, flows);
       const shed = new Float64Array(LEVELS);
       for (let p = 0; p < LEVELS; p++) {

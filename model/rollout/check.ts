@@ -18,12 +18,16 @@ export function checkRollout(rollout: Rollout, config: Config): RolloutProblem[]
     problems.push({ field, code, message });
   };
   const { services } = config.fleet;
-  if (!services.some((one) => one.name === service)) {
+  if (service !== undefined && !services.some((one) => one.name === service)) {
     const known = services.map((one) => one.name).slice(0, 20);
     say("service", "unknown-service", `there is no service ${service}; expected one of ${known.join(", ")}`);
   } else {
     const waves = wavesOf(rollout, config, new Map());
     if (!Array.isArray(waves)) say("waves", waves.code, waves.message);
+  }
+  if (service === undefined && (testers.header !== undefined || testers.pins.length > 0)) {
+    const message = "testers see a service's canary; expected none where routes are rolled out";
+    say("service", "routes-have-no-testers", message);
   }
   for (const [i, { share }] of steps.entries()) {
     const before = steps[i - 1]?.share ?? 0;

@@ -1,4 +1,4 @@
-/** A gray rollout as it was written: a service's canary, through the units wave by wave, a little at a time. */
+/** A gray rollout as it was written: a service's canary, or other routes, through the units, a little at a time. */
 import type { Testers } from "../overlay.ts";
 import type { HookCall } from "../plan-step.ts";
 
@@ -29,7 +29,8 @@ export interface Rollout {
   readonly name: string;
   readonly summary: string;
   readonly owner: string;
-  readonly service: string;
+  /** Whose canary it is; undefined: it brings other routes, which are given when it is begun. */
+  readonly service: string | undefined;
   readonly waves: readonly (WaveRule | readonly string[])[];
   /** Units of a wave at once. */
   readonly parallel: number;

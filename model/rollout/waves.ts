@@ -17,8 +17,10 @@ export function wavesOf(
   rps: ReadonlyMap<string, number>,
 ): string[][] | WavesProblem {
   const service = fleet.services.find((one) => one.name === name);
-  if (service === undefined) return { code: "unknown-service", message: `there is no service ${name}` };
-  const isReady = (unit: string): boolean => (service.pools[unit]?.canary ?? []).length > 0;
+  if (service === undefined && name !== undefined)
+    return { code: "unknown-service", message: `there is no service ${name}` };
+  const isReady = (unit: string): boolean =>
+    service === undefined || (service.pools[unit]?.canary ?? []).length > 0;
   const named = waves.flatMap((wave) => (typeof wave === "string" ? [] : wave));
   for (const unit of named) {
     if (!fleet.units.some((one) => one.name === unit))

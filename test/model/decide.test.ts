@@ -221,6 +221,41 @@ test("version: units that a rollout has come to have shares of their own, and no
   }
 });
 
+test("routes on their way: for a share of the users of a unit, whoever serves them, and for nobody else", () => {
+  const now = [
+    route("cart", "/cart/*", { scope: "sharded", failover: "reads" }),
+    route("old", "/old/*", { scope: "sharded" }),
+  ];
+  const next = [
+    route("cart", "/cart/*", { scope: "sharded", failover: "none" }),
+    route("fresh", "/fresh/*", { scope: "sharded" }),
+  ];
+  const table = compileTable({
+    ...config(now),
+    staged: { routes: next, units: { sh: 0.5, hz: 0 }, salt: "r1" },
+  });
+  const seen: Record<string, number> = { hz: 0, sh: 0, sz: 0 };
+  const all = { ...seen };
+  for (let i = 0; i < 4_000; i++) {
+    const asked = (path: string) =>
+      decide(table, healthOf(table, {}), request("GET", path, ["x-user-id", `u${i}`]));
+    const cart = asked("/cart/1");
+    assert.ok(!cart.refused);
+    const unit = table.units[cart.home]!.name;
+    all[unit] = all[unit]! + 1;
+    const { isStaged } = cart.route;
+    if (isStaged) seen[unit] = seen[unit]! + 1;
+    // The whole configuration is one or the other for a user.
+    assert.equal(asked("/fresh/1").refused, !isStaged);
+    assert.equal(asked("/old/1").refused, isStaged);
+    assert.equal(cart.candidates.length, isStaged ? 1 : 3);
+  }
+  assert.ok(Math.abs(seen.sh! / all.sh! - 0.5) < 0.05, `${seen.sh} of ${all.sh}`);
+  assert.deepEqual([seen.hz, seen.sz], [0, 0]);
+  const none = { ...config(now), staged: { routes: next, units: { sh: 0 }, salt: "r1" } };
+  assert.equal(compileTable(none).staged, undefined, "nobody sees them: nobody pays for them");
+});
+
 test("explain tells each step, of the same decision", () => {
   const key = keyIn("sh");
   const e = explain(

@@ -1,8 +1,10 @@
 /** A runbook engine whose fleet has two versions of a service, and figures of what they answered second by second. */
+import { digestOf, encodeBase, readBase } from "../../control-plane/base.ts";
 import {
-  prepareRollout,
-  rolloutExecution,
   checkAloneInUnits,
+  prepareRollout,
+  type ProposedBase,
+  rolloutExecution,
 } from "../../control-plane/rollouts/preparation.ts";
 import type { Execution } from "../../control-plane/runbook/execution.ts";
 import type { Caller } from "../../control-plane/runbook/hooks.ts";
@@ -54,24 +56,33 @@ export class Rolling extends Runbook {
     super(plans, {
       "fleet.yaml": FLEET,
       "rollouts/hall.yaml": `summary: a test\nowner: ann\nservice: hall\n${written}`,
+      "rollouts/routes.yaml": `summary: a test\nowner: ann\nchange: routes\n${written}`,
     });
   }
 
-  roll(name = "hall"): Promise<Execution> {
+  /** @param files that a rollout of routes brings, in place of the base's */
+  async roll(name = "hall", files?: Readonly<Record<string, string>>): Promise<Execution> {
     const hooks: Caller = { refusal: () => undefined, call: () => this.answer("", "") };
-    const { config } = this.standing;
-    return this.engine.live().then((live) => {
-      const prepared = prepareRollout(name, config, new Map(), hooks);
-      checkAloneInUnits(prepared, live);
-      return this.engine.start(
-        (id) => rolloutExecution(id, prepared, "a test", ANN, this.wall),
-        () => [],
-      );
-    });
+    const { standing } = this;
+    let proposed: ProposedBase | undefined;
+    if (files !== undefined) {
+      const base = new Map([...standing.base, ...Object.entries(files)]);
+      proposed = { base, config: readBase(base).config! };
+      await this.desk.write({ blobs: new Map([[digestOf(encodeBase(base)), encodeBase(base)]]) });
+    }
+    const prepared = prepareRollout(name, standing.config, new Map(), hooks, standing, proposed);
+    return await this.engine.start(
+      (id, live) => {
+        checkAloneInUnits(prepared, live);
+        return rolloutExecution(id, prepared, standing.revision.base, "a test", ANN, this.wall);
+      },
+      () => [],
+    );
   }
 
   share(unit: string): number {
-    return this.standing.config.fleet.services[0]!.canary.units?.[unit]?.share ?? 0;
+    const { fleet, staged } = this.standing.config;
+    return staged?.units[unit] ?? fleet.services[0]!.canary.units?.[unit]?.share ?? 0;
   }
 
   /** So many seconds of traffic, spread by the shares that hold. */

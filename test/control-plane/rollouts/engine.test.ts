@@ -202,3 +202,73 @@ test("somebody else agrees before a wave, and before a step", async () => {
   await fleet.seconds(60);
   assert.match(await ended(fleet, id), /^succeeded/);
 });
+
+const PLAIN = `waves: [ sz, "sh, hz" ]
+steps: [ { share: 20%, bake: 20s }, { share: 100%, bake: 10s } ]
+evidence: { samples: 50 }
+`;
+
+/** The base's routes, one of them with another timeout, and one more. */
+function nextRoutes(fleet: Rolling): Record<string, string> {
+  const text = fleet.standing.base.get("routes.yaml")!;
+  const next = text
+    .replace("    scope: sharded\n", "    scope: sharded\n    timeout: { total: 7s }\n")
+    .replace(
+      "routes:\n",
+      "routes:\n  - { name: fresh, match: { path: /fresh/* }, service: hall, scope: sharded }\n",
+    );
+  assert.notEqual(next, text);
+  return { "routes.yaml": next };
+}
+
+test("other routes go through the units, and are the base at the end", async () => {
+  const fleet = new Rolling(PLAIN);
+  await fleet.boot();
+  await fleet.seconds(5);
+  const { id } = await fleet.roll("routes", nextRoutes(fleet));
+  await fleet.seconds(3);
+  const { staged, routes } = fleet.standing.config;
+  assert.equal(staged?.routes.find(({ name }) => name === "cart")!.timeout.total, 7_000);
+  assert.notEqual(routes.find(({ name }) => name === "cart")!.timeout.total, 7_000, "the others keep theirs");
+  assert.deepEqual(staged.units, { sz: 0.2 });
+  await fleet.seconds(LONG);
+  assert.match(await ended(fleet, id), /^succeeded/);
+  const { config, overlays } = fleet.standing;
+  assert.deepEqual([config.staged, overlays], [undefined, []]);
+  assert.equal(config.routes.find(({ name }) => name === "cart")!.timeout.total, 7_000);
+  assert.deepEqual(fleet.shares.get("sh"), [0, 0.2, 1, 0]);
+});
+
+test("routes that do harm are taken back; a base that changed meanwhile is not written over", async () => {
+  const fleet = new Rolling(PLAIN);
+  await fleet.boot();
+  await fleet.seconds(5);
+  fleet.manners.set("sh canary", { failures: 0.3 });
+  const { id } = await fleet.roll("routes", nextRoutes(fleet));
+  await fleet.seconds(LONG);
+  assert.match(await ended(fleet, id), /^reverted/);
+  assert.deepEqual([fleet.standing.config.staged, fleet.standing.overlays], [undefined, []]);
+  fleet.manners.clear();
+  const again = await fleet.roll("routes", nextRoutes(fleet));
+  const safety = new Map([...fleet.standing.base, ["safety.yaml", "rules: {}\n"]]);
+  await fleet.desk.apply(safety, undefined, "meanwhile", { name: "bob", from: "", overrides: [] });
+  await fleet.seconds(LONG);
+  const execution = await fleet.execution(again.id);
+  assert.equal(execution.state, "reverted");
+  assert.match(
+    Object.values(execution.runs).find((run) => run.state === "failed")!.says!,
+    /changed meanwhile/,
+  );
+});
+
+test("a rollout of routes brings routes and nothing else, and does not share a unit with a canary", async () => {
+  const { fleet } = await started();
+  await assert.rejects(fleet.roll("routes"), /needs them: --files DIR/);
+  await assert.rejects(fleet.roll("routes", {}), /the files change no route/);
+  const limits = `${fleet.standing.base.get("routes.yaml")!}  more: { rate: 1/s, burst: 1 }\n`;
+  await assert.rejects(
+    fleet.roll("routes", { "routes.yaml": limits }),
+    /change limits, too; apply that first/,
+  );
+  await assert.rejects(fleet.roll("routes", nextRoutes(fleet)), /is running and rolls hall in sz, too/);
+});

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Load } from "../../../loadtest/load/load.ts";
 import { startControlPlane, startFollower, type TestControlPlane } from "../../support/control-plane.ts";
+import { slotOf } from "../../../model/hash.ts";
 import { ROUTES, until } from "../../support/gateway.ts";
 
 const UNITS = ["sz", "sh", "hz"];
@@ -13,6 +14,7 @@ const UNITS = ["sz", "sh", "hz"];
 interface Fleet {
   readonly plane: TestControlPlane;
   readonly load: Load;
+  readonly port: number;
   /** `unit version` → requests that it answered, by user. */
   readonly seen: Map<string, Map<string, number>>;
 }
@@ -77,7 +79,7 @@ ${pools.join("\n")}
     (requests) => requests > 600,
     15_000,
   );
-  return { plane, load, seen };
+  return { plane, load, seen, port: gateway.port };
 }
 
 const view = async (plane: TestControlPlane) => (await plane.call("GET", "/v1/rollouts/next")).body;
@@ -188,4 +190,67 @@ test("what cannot be rolled is refused with the reason", async (t) => {
   const twice = await plane.call("POST", "/v1/rollouts/next/start", { reason: "a test" });
   assert.equal(twice.status, 409);
   assert.match(JSON.stringify(twice.body), /is running and rolls hall in sz, too/);
+});
+
+test("other routes reach the users of one unit first, and everybody at the end", async (t) => {
+  const { plane, port } = await fleet(t, STEPS);
+  const { body } = await plane.call("GET", "/v1/config");
+  const fresh = "  - { name: fresh, match: { path: /fresh/* }, service: hall, scope: sharded }\n";
+  const files = {
+    ...body.files,
+    "routes.yaml": body.files["routes.yaml"].replace("routes:\n", `routes:\n${fresh}`),
+  };
+  const rollout = `summary: s\nowner: o\nchange: routes\nwaves: [ sz, rest ]\nparallel: 2\nsteps: [ { share: 100%, bake: 1s } ]\napprove: operator\nevidence: { samples: 20 }\n`;
+  const named = { ...body.files, "rollouts/next.yaml": rollout };
+  assert.equal((await plane.call("PUT", "/v1/config", { files: named, reason: "a test" })).status, 200);
+  const started = await plane.call("POST", "/v1/rollouts/next/start", {
+    reason: "a test",
+    files: { ...files, "rollouts/next.yaml": rollout },
+  });
+  assert.equal(started.status, 201, JSON.stringify(started.body));
+  const waiting = await until(
+    "the first approval",
+    () => view(plane),
+    ({ execution }) =>
+      Object.values(execution.runs as Record<string, { says?: string }>).some(
+        ({ says }) => says === "waits for 1 × operator",
+      ),
+    10_000,
+  );
+  const { id, digest, steps } = waiting.execution;
+  const skip = async (title: RegExp) => {
+    const step = steps.find((one: { title: string }) => title.test(one.title)).path;
+    // In --dev everybody is the one who began it, and nobody agrees to their own.
+    const answer = await plane.call("POST", `/v1/executions/${id}/skip`, { reason: "a test", step });
+    assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  };
+  assert.match(digest, /^[0-9a-f]{64}$/);
+  await skip(/agrees to wave 1/);
+  await until(
+    "the first unit",
+    () => view(plane),
+    ({ units }) => units[0].state === "done",
+    20_000,
+  );
+  const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
+  const statuses = async (): Promise<Map<string, number>> =>
+    new Map(
+      await Promise.all(
+        users.map(async (user) => {
+          const answer = await fetch(`http://127.0.0.1:${port}/fresh/1`, { headers: { "x-user-id": user } });
+          return [user, answer.status] as const;
+        }),
+      ),
+    );
+  const first = await statuses();
+  for (const [user, status] of first) assert.equal(status, slotOf(user, 1024) >= 683 ? 200 : 404, user);
+  await skip(/agrees to wave 2/);
+  await until(
+    "the end",
+    () => view(plane),
+    ({ execution }) => execution.state === "succeeded",
+    30_000,
+  );
+  await until("everybody", statuses, (all) => [...all.values()].every((status) => status === 200), 5_000);
+  assert.match((await plane.call("GET", "/v1/config")).body.files["routes.yaml"], /name: fresh/);
 });
