@@ -15,7 +15,8 @@ import { compileFences } from "../../model/fences.ts";
 import { slotOf } from "../../model/hash.ts";
 import { compileTable } from "../../model/table.ts";
 import { type Edition, type Flaws, Gateway } from "./gateway.ts";
-import { ANN, BEGINNING, Plane, settled } from "./plane.ts";
+import { ANN, BEGINNING, Plane, type PlaneFlaws, settled } from "./plane.ts";
+import { ALL_HARMS, type Fleet, type Harm, harm } from "./harms.ts";
 import { DataSystem, Ledger, Unit } from "./units.ts";
 import { World } from "./world.ts";
 
@@ -23,12 +24,16 @@ export interface Settings {
   /** Units guard themselves, and the operator goes on without gateways that cannot be reached. */
   readonly guards: boolean;
   readonly planes: number;
-  readonly flaws: Flaws & {
-    /** The engine waits for no acknowledgement. */
-    readonly isDeaf?: boolean;
-    /** Data is said to be there at once. */
-    readonly isHasty?: boolean;
-  };
+  readonly clients?: number;
+  /** Share of the messages that are lost; undefined: by the seed, at most 5 %. */
+  readonly loss?: number;
+  /** What goes wrong; undefined: everything. */
+  readonly harms?: readonly Harm[];
+  readonly flaws: Flaws &
+    PlaneFlaws & {
+      /** Data is said to be there at once. */
+      readonly isHasty?: boolean;
+    };
 }
 
 export interface Outcome {
@@ -92,7 +97,6 @@ export class FencedMove {
   readonly #data: DataSystem;
   /** Revision → what gateways make of it. */
   readonly #tables = new Map<number, Omit<Edition, "epoch">>();
-  readonly #acknowledged: { readonly id: number; readonly slot: number }[] = [];
   #writes = 0;
   #isOver = false;
   readonly #tries = new Map<string, number>();
@@ -111,14 +115,17 @@ export class FencedMove {
 
   async run(): Promise<Outcome> {
     const { world } = this;
-    for (const unit of this.#units) unit.start(this.#units);
-    for (const plane of this.#planes) await plane.start();
+    // Data follows at once, or seconds later.
+    const lag = world.pick([40, 200, 1_500]);
+    for (const unit of this.#units) unit.start(this.#units, lag);
+    for (const [i, plane] of this.#planes.entries()) world.at(i * 50, () => plane.start());
     for (const gateway of this.#gateways) gateway.start();
-    for (let client = 0; client < 8; client++) this.#client(`u${client}`);
+    for (let client = 0; client < (this.#settings.clients ?? 8); client++) this.#client(`u${client}`);
     for (const unit of this.#settings.guards ? this.#units : []) this.#follow(unit);
     await world.run(1_500);
-    [world.loss, world.twice] = [world.pick([0, 0.01, 0.05]), world.pick([0, 0.02, 0.1])];
-    this.#harm();
+    const loss = world.pick([0, 0.01, 0.05]);
+    [world.loss, world.twice] = [this.#settings.loss ?? loss, world.pick([0, 0.02, 0.1])];
+    harm(() => this.#fleet, this.#settings.harms ?? ALL_HARMS, CHAOS - 1_000);
     this.#operate();
     await world.run(CHAOS);
     [world.loss, world.twice] = [0, 0];
@@ -132,15 +139,25 @@ export class FencedMove {
     return outcome;
   }
 
+  get #fleet(): Fleet {
+    const join = (): void => {
+      const one = this.#gateway(`gw-${this.#gateways.length + 1}`, Math.floor(this.world.between(0, 9)));
+      this.#gateways.push(one);
+      one.start();
+    };
+    const others = [...this.#units, this.#data];
+    return { world: this.world, gateways: this.#gateways, planes: this.#planes, others, join };
+  }
+
   #plane(name: string): Plane {
     const { world } = this;
     const plane: Plane = new Plane(name, {
-      ...{ world, disk: this.#disk, base: BASE, isDeaf: this.#settings.flaws.isDeaf === true },
+      ...{ world, disk: this.#disk, base: BASE, flaws: this.#settings.flaws },
       hooks: (one) => this.#hooks(one),
       edition: (one, epoch) => this.#edition(one, epoch),
       onCommit: () => {
         for (const one of this.#planes) {
-          if (one.isAlive && !world.isCut(one.name, "store")) world.on(one, world.delay(), () => one.read());
+          if (one.isAlive && !world.isCut(one.name, "store")) world.on(one, world.delay(), () => one.hear());
         }
       },
     });
@@ -207,7 +224,7 @@ export class FencedMove {
       const hear = (status: number): void => {
         if (isAnswered) return;
         isAnswered = true;
-        if (status === 200) this.#acknowledged.push({ id, slot: slotOf(key, SLOTS) });
+        if (status === 200) this.#ledger.acknowledge(slotOf(key, SLOTS), id);
         again();
       };
       const gateway = world.pick(serving);
@@ -224,7 +241,7 @@ export class FencedMove {
     const { world } = this;
     const plane = world.pick(this.#planes);
     world.send(unit.name, plane, () => {
-      const standing = plane.desk.standing;
+      const { standing } = plane;
       if (standing === undefined) return;
       const known = { revision: standing.revision.number, placement: standing.config.fleet.placement };
       world.send(plane.name, unit, () => unit.learn(known));
@@ -232,70 +249,26 @@ export class FencedMove {
     world.at(world.between(100, 500), () => this.#follow(unit));
   }
 
-  /** One bad thing after the other. */
-  #harm(): void {
-    const { world } = this;
-    if (world.now > CHAOS - 1_000) return;
-    const gateway = world.pick(this.#gateways);
-    const plane = world.pick(this.#planes);
-    const names = [...this.#gateways, ...this.#planes, ...this.#units, this.#data].map(({ name }) => name);
-    const bad: (() => void)[] = [
-      () => world.cut(world.pick(names), world.pick(names), world.between(100, 8_000)),
-      () => world.cut(world.pick(names), undefined, world.between(100, 7_000)),
-      () => world.cut(plane.name, "store", world.between(100, 5_000)),
-      () => this.#crash(gateway),
-      () => {
-        gateway.frozenUntil = world.now + world.between(100, 9_000);
-      },
-      () => {
-        if (plane.isAlive) plane.die();
-      },
-      () => {
-        plane.kill = { left: Math.ceil(world.between(0, 6)), when: world.pick(["before", "after"]) };
-      },
-      () => {
-        plane.frozenUntil = world.now + world.between(100, 8_000);
-      },
-      () => {
-        plane.skew += world.between(-5, 5) * 3_600_000;
-      },
-      () => {
-        gateway.isDiskFull = !gateway.isDiskFull;
-      },
-      () => {
-        if (this.#gateways.length >= 6) return;
-        const one = this.#gateway(`gw-${this.#gateways.length + 1}`, Math.floor(world.between(0, 9)));
-        this.#gateways.push(one);
-        one.start();
-      },
-    ];
-    world.pick(bad)();
-    world.at(world.between(100, 3_500), () => this.#harm());
-  }
-
-  #crash(gateway: Gateway): void {
-    if (!gateway.isAlive) return;
-    gateway.kill();
-    this.world.at(this.world.between(100, 6_000), () => gateway.start());
-  }
-
   /** Somebody who runs plans, stops them, takes them back, and after the worst is over sees to it that they end. */
   #operate(): void {
     const { world } = this;
     const act = async (): Promise<void> => {
-      const leader = this.#planes.find((plane) => plane.isLeading);
+      const leader = this.#planes.find((plane) => plane.isLeading && plane.standing !== undefined);
       if (leader?.epoch !== undefined) this.#leaders.add(leader.epoch);
       const isCalm = world.now > CHAOS;
       try {
         if (leader !== undefined) await (isCalm ? this.#finish(leader) : this.#command(leader));
       } catch (error) {
-        if (process.argv.includes("say")) console.log(world.now, (error as Error).message);
-        if (!(error instanceof Refused || error instanceof Unavailable)) leader?.defects.push((error as Error).stack ?? "");
+        if (!(error instanceof Refused || error instanceof Unavailable))
+          leader?.defects.push((error as Error).stack ?? "");
       }
-      await settled();
-      if (!this.#isOver) world.at(isCalm ? 700 : world.between(100, 2_500), act);
     };
-    world.at(world.between(0, 500), act);
+    const again = (): Promise<void> => {
+      if (!this.#isOver) world.at(world.now > CHAOS ? 700 : world.between(100, 2_500), again);
+      void act();
+      return settled();
+    };
+    world.at(world.between(0, 500), again);
   }
 
   async #command(plane: Plane): Promise<void> {
@@ -360,12 +333,7 @@ export class FencedMove {
     const leader = this.#planes.find((plane) => plane.isLeading) ?? this.#planes[0]!;
     const { map, fences = [] } = needed(leader.desk.standing).config.fleet.placement;
     const data = new Map(this.#units.map((unit) => [unit.name, unit.data]));
-    const lost = this.#acknowledged.filter(({ id, slot }) => !data.get(map[slot]!)!.has(id)).length;
-    if (process.argv.includes("dump")) for (const g of this.#gateways) console.log(g.debug());
-    if (process.argv.includes("dump")) for (const p of this.#planes) console.log(p.name, p.life, p.epoch, p.skew, p.gateways.list());
-    if (process.argv.includes("dump"))
-      for (const one of executions)
-        if (isLive(one)) console.log(JSON.stringify({ ...one, plan: 0, steps: 0 }, null, 1));
+    const lost = map.reduce((sum, unit, slot) => sum + this.#ledger.lost(slot, data.get(unit)!), 0);
     const unfinished = executions.filter(isLive).map(({ id, state, says }) => `${id} ${state}: ${says}`);
     if (fences.length > 0) unfinished.push("a fence lies though nothing moves");
     const switches = executions
@@ -378,7 +346,7 @@ export class FencedMove {
       ...{ seed: this.world.seed, violations: this.#ledger.violations, lost, unfinished },
       defects: this.#planes.flatMap(({ defects }) => defects),
       seen: {
-        ...{ writes: this.#writes, acknowledged: this.#acknowledged.length, leaders: this.#leaders.size },
+        ...{ writes: this.#writes, acknowledged: this.#ledger.acknowledged, leaders: this.#leaders.size },
         ...{ held: sum(({ held }) => held), cutOff: sum(({ cutOff }) => cutOff) },
         ...{ executions: executions.length, switches },
         ...{ simulated: this.world.now, events: this.world.events },

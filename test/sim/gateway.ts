@@ -26,6 +26,8 @@ export interface Edition {
 export interface Flaws {
   /** It says that it serves a fence while writes are under way. */
   readonly isEager?: boolean;
+  /** It says so though a restart would not know of it. */
+  readonly isForgetful?: boolean;
 }
 
 const THREADS = 2;
@@ -109,10 +111,6 @@ export class Gateway extends Process {
     this.#url = url;
   }
 
-  debug(): string {
-    return `${this.name} life ${this.life} frozen ${this.frozenUntil} heard ${this.heardAt} now ${this.#world.now} stream ${this.#stream?.plane.name} ${this.#stream?.isBroken} handed ${this.#handed?.newest.epoch},${this.#handed?.newest.revision} served ${this.#handed?.isServed} ${this.#handed?.quiet} kept ${this.#isKept} awaited ${this.#threads.map(t => t.awaited.size + " " + t.exchanges.size)}`;
-  }
-
   get isServing(): boolean {
     return this.isAlive && this.frozenUntil <= this.#world.now && this.#threads.length > 0;
   }
@@ -160,7 +158,7 @@ export class Gateway extends Process {
       const exchange = new Exchange(write, decision, placementEpoch, reply);
       thread.exchanges.add(exchange);
       const world = this.#world;
-      const line = world.chance(0.02) ? world.between(20, 300) : world.between(0, 2);
+      const line = world.chance(0.03) ? world.between(20, 1_500) : world.between(0, 2);
       world.on(this, line, () => this.#attempt(thread, exchange, 2));
       world.on(this, TOTAL, () => this.#settle(thread, exchange, 504));
     }
@@ -298,7 +296,7 @@ export class Gateway extends Process {
   }
 
   #acknowledge({ newest: { epoch, revision, fences } }: Handed): void {
-    if (!this.#isKept && fences !== undefined) return;
+    if (!this.#isKept && !this.#flaws.isForgetful && fences !== undefined) return;
     this.#served = { epoch, revision };
     this.#say((plane) => plane.acked(this.name, { epoch, revision }));
   }
@@ -316,7 +314,14 @@ export class Gateway extends Process {
 
   #connect(): void {
     const plane = this.#planes[this.#url++ % this.#planes.length]!;
-    const stream: Stream = { plane, gateway: this, life: this.life, heardAt: 0, isOpen: false, isBroken: false };
+    const stream: Stream = {
+      plane,
+      gateway: this,
+      life: this.life,
+      heardAt: 0,
+      isOpen: false,
+      isBroken: false,
+    };
     this.#stream = stream;
     this.heardAt = this.#world.now;
     this.#world.send(this.name, plane, () => plane.listen(stream));

@@ -4,6 +4,7 @@
  */
 import type { Base } from "../../control-plane/base.ts";
 import { Desk } from "../../control-plane/desk.ts";
+import type { Standing } from "../../control-plane/draft.ts";
 import { FleetFigures } from "../../control-plane/fleet-figures.ts";
 import { Gateways } from "../../control-plane/publish/gateways.ts";
 import { Peers } from "../../control-plane/publish/peers.ts";
@@ -41,8 +42,17 @@ export interface PlaneOptions {
   readonly edition: (plane: Plane, epoch: number) => Edition;
   /** Called after every commit. */
   readonly onCommit: () => void;
-  /** Breaks it: nobody's acknowledgement is waited for. */
-  readonly isDeaf: boolean;
+  readonly flaws: PlaneFlaws;
+}
+
+/** How it breaks the protocol. */
+export interface PlaneFlaws {
+  /** It waits for no acknowledgement. */
+  readonly isDeaf?: boolean;
+  /** It knows of no gateway but those that speak to it. */
+  readonly isNew?: boolean;
+  /** It tells gateways what it last read under its own leadership, before it has read what the leader before wrote. */
+  readonly isEarly?: boolean;
 }
 
 /** Whose acknowledgements nobody waits for. */
@@ -51,8 +61,8 @@ class Deaf extends Gateways {
     return { live: 1, behind: [], refused: [] };
   }
 
-  override list(): ReturnType<Gateways["list"]> {
-    return [];
+  override live(): ReturnType<Gateways["live"]> {
+    return this.list();
   }
 }
 
@@ -64,6 +74,7 @@ export class Plane extends Process {
   kill: { left: number; readonly when: "before" | "after" } | undefined;
   onDeath = (): void => {};
   readonly defects: string[] = [];
+  /** Undefined until it was started. */
   desk!: Desk;
   engine!: Engine;
   gateways!: Gateways;
@@ -86,11 +97,16 @@ export class Plane extends Process {
     return this.#options.world.now < this.#until ? this.#lease?.epoch : undefined;
   }
 
+  get standing(): Standing | undefined {
+    return (this.desk as Desk | undefined)?.standing;
+  }
+
   get isLeading(): boolean {
     return this.isAlive && this.frozenUntil <= this.#options.world.now && this.epoch !== undefined;
   }
 
-  async start(): Promise<void> {
+  /** @returns when it has begun; it goes on in simulated time */
+  start(): Promise<void> {
     if (!this.isAlive) this.life++;
     const { world, hooks } = this.#options;
     const now = (): number => Math.floor(BEGINNING + world.now + this.skew);
@@ -98,7 +114,7 @@ export class Plane extends Process {
     const store = this.#store(this.life);
     [this.#lease, this.#until, this.#published] = [undefined, 0, ""];
     [this.#observed, this.#told] = [0, 0];
-    this.gateways = this.#options.isDeaf ? new Deaf(now, monotonic) : new Gateways(now, monotonic);
+    this.gateways = this.#options.flaws.isDeaf ? new Deaf(now, monotonic) : new Gateways(now, monotonic);
     this.#roster = new Roster(store, now);
     this.#peers = new Peers(store, this.gateways, `${this.name}/${this.life}`, monotonic);
     const epoch = (): number | undefined => this.epoch;
@@ -117,20 +133,20 @@ export class Plane extends Process {
     this.gateways.onNews = () => {
       if (this.engine === engine && this.isAlive) engine.wake();
     };
-    await this.#ask(store);
-    await this.read();
-    if (this.desk.standing === undefined && this.epoch !== undefined) {
-      await this.desk.apply(this.#options.base, 0, "the first", ANN).catch(() => {});
-    }
+    void this.#ask(store).then(() => this.read());
     this.#every(1_000, () => this.#ask(store));
+    this.#every(500, async () => {
+      if (this.desk.standing !== undefined || this.epoch === undefined) return;
+      await this.desk.apply(this.#options.base, 0, "the first", ANN).catch(() => {});
+    });
     this.#every(1_000, () => this.#peers.tick().catch(() => {}));
     this.#every(1_000, () => this.#beat());
     this.#every(2_000, () => this.read());
     this.#every(100, () => (this.epoch === undefined ? undefined : this.engine.tick()));
+    return settled();
   }
 
   die(): void {
-    if (process.argv.includes("dump")) console.log(this.#options.world.now, this.name, this.life, "dies");
     for (const stream of this.#streams.keys()) {
       if (!this.#options.world.isCut(this.name, stream.gateway.name)) stream.isBroken = true;
     }
@@ -143,6 +159,11 @@ export class Plane extends Process {
   }
 
   /** Somebody wrote. */
+  hear(): Promise<void> {
+    void this.read();
+    return settled();
+  }
+
   async read(): Promise<void> {
     const epoch = this.#observed;
     try {
@@ -155,7 +176,12 @@ export class Plane extends Process {
   }
 
   /** @internal A gateway's stream is opened. */
-  async listen(stream: Stream): Promise<void> {
+  listen(stream: Stream): Promise<void> {
+    void this.#listen(stream);
+    return settled();
+  }
+
+  async #listen(stream: Stream): Promise<void> {
     const { name } = stream.gateway;
     // It has come twice, or its gateway has given it up.
     if (stream.isBroken || stream.isOpen) return;
@@ -166,43 +192,45 @@ export class Plane extends Process {
       stream.isBroken = true;
       return;
     }
+    // It was given up meanwhile.
+    if (stream.isBroken) return;
     this.#streams.set(stream, this.gateways.connected(name)!);
-    if (process.argv.includes("dump")) console.log(this.#options.world.now, this.name, this.life, "open", stream.gateway.name, this.#streams.get(stream));
     this.#push(stream, this.#edition());
   }
 
   /** @internal */
-  closed(stream: Stream): void {
+  closed(stream: Stream): unknown {
     const number = this.#streams.get(stream);
-    if (number === undefined) return;
+    if (number === undefined) return undefined;
     this.#streams.delete(stream);
-    if (process.argv.includes("dump")) console.log(this.#options.world.now, this.name, this.life, "closed", stream.gateway.name, number);
     this.gateways.disconnected(stream.gateway.name, number);
+    return settled();
   }
 
   /** @internal */
-  async acked(name: string, { epoch, revision }: { epoch: number; revision: number }): Promise<void> {
+  acked(name: string, { epoch, revision }: { epoch: number; revision: number }): Promise<void> {
     this.gateways.acked(name, { epoch, revision, outcome: "applied", reasons: [] });
-    await settled();
+    return settled();
   }
 
   /** @internal */
-  async reported(name: string, { epoch, revision }: { epoch: number; revision: number }): Promise<void> {
+  reported(name: string, { epoch, revision }: { epoch: number; revision: number }): Promise<void> {
     this.gateways.reported(name, { epoch, revision, units: {} });
-    await settled();
+    return settled();
   }
 
   #every(milliseconds: number, act: () => unknown): void {
     const { world } = this.#options;
-    const again = async (): Promise<void> => {
+    const again = (): Promise<void> => {
       world.on(this, milliseconds, again);
-      await act();
+      void act();
+      return settled();
     };
     world.on(this, world.between(0, milliseconds), again);
   }
 
   #edition(): Edition | undefined {
-    const epoch = this.#told;
+    const epoch = this.#options.flaws.isEarly ? this.#observed : this.#told;
     if (this.desk.standing === undefined || epoch === 0) return undefined;
     return this.#options.edition(this, epoch);
   }
@@ -240,7 +268,9 @@ export class Plane extends Process {
       this.#lease = await store.lead(`${this.name}/${this.life}`, LEASE);
       this.#until = this.#lease === undefined ? Number.NEGATIVE_INFINITY : asked + LEASE - MARGIN;
       this.#observed = Math.max(before, this.#lease?.epoch ?? (await store.leader())?.epoch ?? 0);
-      if (this.#observed !== before) await this.read();
+      if (this.#observed === before) return;
+      this.#publish();
+      await this.read();
     } catch {
       // It leads as long as its lease lasts.
     }
@@ -248,15 +278,32 @@ export class Plane extends Process {
 
   /** The store as this process reaches it, while it lives. */
   #store(life: number): Store {
-    const { world, disk } = this.#options;
+    const { world, disk, flaws } = this.#options;
     return new Proxy<Store>(disk, {
       get: (target, name) => {
         const value = Reflect.get(target, name) as unknown;
         if (typeof value !== "function") return value;
         return async (...args: unknown[]) => {
           const isGone = (): boolean => this.life !== life || world.isCut(this.name, "store");
-          if (isGone()) throw new Unavailable("gone");
-          if (name !== "commit") return value.apply(target, args) as unknown;
+          // There and back; who dies on the way hears of nothing any more.
+          const travel = async (): Promise<void> => {
+            const delay = world.chance(0.03) ? world.between(5, 300) : world.between(0.1, 2);
+            await new Promise<void>((resolve) => {
+              const arrive = (): Promise<void> => {
+                resolve();
+                return settled();
+              };
+              world.on(this, delay, arrive, life);
+            });
+            if (isGone()) throw new Unavailable("gone");
+          };
+          await travel();
+          if (name !== "commit") {
+            const isBlind = flaws.isNew === true && name === "documents" && args[0] === "gateway";
+            const result = isBlind ? [] : ((await value.apply(target, args)) as unknown);
+            await travel();
+            return result;
+          }
           const { kill } = this;
           const dies = kill !== undefined && (args[0] as Commit).epoch !== undefined && --kill.left <= 0;
           if (dies && kill.when === "before") this.die();
@@ -266,6 +313,7 @@ export class Plane extends Process {
           if (dies && kill.when === "after") this.die();
           // Written, and nobody is told.
           if (dies || world.chance(world.loss / 4)) throw new Unavailable("lost");
+          await travel();
           return undefined;
         };
       },

@@ -11,14 +11,34 @@ export interface Write {
   readonly epoch: number;
 }
 
-/** What is held against every write: no two units accept a slot's writes in overlapping epochs. */
+/**
+ * What is held against every write: no two units accept a slot's writes in overlapping epochs, and who takes a slot over
+ * has every write that was acknowledged before.
+ */
 export class Ledger {
   readonly violations: string[] = [];
   accepted = 0;
   /** Slot → unit → the newest epoch under which it accepted a write. */
   readonly #newest = new Map<number, Map<string, number>>();
+  /** Slot → ids of the writes that clients were told are done. */
+  readonly #acknowledged = new Map<number, number[]>();
 
-  accept({ slot, epoch, key }: Write, unit: string, now: number): void {
+  acknowledge(slot: number, id: number): void {
+    const ids = this.#acknowledged.get(slot);
+    if (ids === undefined) this.#acknowledged.set(slot, [id]);
+    else ids.push(id);
+  }
+
+  /** Of these slots, what is not in the data of who owns them. */
+  lost(slot: number, data: ReadonlySet<number>): number {
+    return (this.#acknowledged.get(slot) ?? []).filter((id) => !data.has(id)).length;
+  }
+
+  get acknowledged(): number {
+    return [...this.#acknowledged.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  accept({ slot, epoch, key }: Write, unit: string, data: ReadonlySet<number>, now: number): void {
     this.accepted++;
     let units = this.#newest.get(slot);
     if (units === undefined) {
@@ -32,7 +52,17 @@ export class Ledger {
           `and ${other} had accepted one under ${newest}`,
       );
     }
-    units.set(unit, Math.max(epoch, units.get(unit) ?? 0));
+    const before = units.get(unit) ?? 0;
+    if (epoch > before) {
+      const lost = this.lost(slot, data);
+      if (lost > 0) {
+        this.violations.push(
+          `at ${now.toFixed(1)} ms ${unit} took slot ${slot} over under epoch ${epoch}, and ${lost} writes that ` +
+            "were acknowledged had not arrived",
+        );
+      }
+      units.set(unit, epoch);
+    }
   }
 }
 
@@ -71,11 +101,11 @@ export class Unit extends Process {
     this.#guards = guards;
   }
 
-  /** Tells the others again and again. */
-  start(others: readonly Unit[]): void {
+  /** Tells the others again and again. @param lag milliseconds, at most */
+  start(others: readonly Unit[], lag: number): void {
     const tell = (): void => {
       for (const other of others) if (other !== this) this.#tell(other);
-      this.#world.at(this.#world.between(20, 60), tell);
+      this.#world.at(this.#world.between(lag / 2, lag), tell);
     };
     tell();
   }
@@ -90,7 +120,7 @@ export class Unit extends Process {
         reply(421);
         return;
       }
-      this.#ledger.accept(write, this.name, world.now);
+      this.#ledger.accept(write, this.name, this.data, world.now);
       this.data.add(write.id);
       this.#log.push(write);
       reply(200);

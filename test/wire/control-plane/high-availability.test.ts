@@ -212,3 +212,41 @@ test("PostgreSQL is killed: changes are refused with a clear message, gateways s
   for (const gateway of gateways) await until("served", () => served(gateway, "/mark/3"));
   await unharmed(loads);
 });
+
+test("both control planes know the figures of the whole fleet, and who takes over had them before", async (t) => {
+  const { planes, gateways } = await stand(t);
+  for (const plane of planes) {
+    await until(
+      "both gateways report",
+      async () => (await plane.call("GET", "/v1/figures?window=10s")).body.coverage,
+      (coverage) => coverage.live === 2 && coverage.reported === 2,
+    );
+  }
+  const ask = async (n: number): Promise<void> => {
+    for (const gateway of gateways) {
+      for (let i = 0; i < n; i++) assert.ok(await served(gateway, "/hall/a"));
+    }
+  };
+  const requests = async (plane: TestControlPlane): Promise<number> =>
+    (await plane.call("GET", "/v1/figures?window=10m&route=hall")).body.total?.requests ?? 0;
+  await ask(10);
+  for (const plane of planes)
+    await until(
+      "all of it is counted",
+      () => requests(plane),
+      (n) => n >= 20,
+    );
+  // Nothing twice, however often it is handed on.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  assert.deepEqual(await Promise.all(planes.map(requests)), [20, 20]);
+
+  await planes[0]!.stop("SIGKILL");
+  await until("the other one leads", () => leads(planes[1]!));
+  await ask(5);
+  await until(
+    "it goes on counting",
+    () => requests(planes[1]!),
+    (n) => n >= 30,
+  );
+  assert.equal(await requests(planes[1]!), 30);
+});

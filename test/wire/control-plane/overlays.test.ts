@@ -215,6 +215,44 @@ test("a mirrored share of a route's reads is copied, and nobody but the copy's p
   assert.equal((await gateway.status()).endpoints.find((e) => e.endpoint === origin)?.health, "up");
 });
 
+test("a request that is tried again is copied once", async (t) => {
+  const count = async (status: number): Promise<{ origin: string; seen: string[] }> => {
+    const seen: string[] = [];
+    const server = http.createServer((request, response) => {
+      seen.push(request.url!);
+      response.statusCode = status;
+      response.end("ok");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  };
+  const [ill, shadow] = [await count(503), await count(200)];
+  const fleet = fleetYaml({ hz: [ill.origin, await unit(t, "hz")] }).replace(
+    /health: .*\n/,
+    "health: none\n",
+  );
+  const retry = "retry: { attempts: 3, on: [ 503 ], budget: 100% }";
+  const plane = await startControlPlane(t, {
+    "fleet.yaml": `${fleet}  shadow: { health: none, pools: { hz: { stable: [ "${shadow.origin}" ] } } }\n`,
+    "routes.yaml": `routes:\n  - { name: cart, match: { path: /cart/* }, service: hall, scope: nearest, ${retry} }\n`,
+  });
+  const gateway = await startFollower(t, plane, "one");
+  const laid = await lay(plane, { kind: "mirror", route: "cart", service: "shadow", share: 1 });
+  assert.equal(laid.status, 201, JSON.stringify(laid.body));
+  await serving(gateway, 2);
+  const asked = Array.from({ length: 20 }, (_, i) => `/cart/${i}`);
+  for (const path of asked) assert.equal((await fetch(`${gateway.url}${path}`)).status, 200);
+  assert.ok(ill.seen.length > 0, "some were tried again");
+  await until("all were copied", () => shadow.seen.length >= 20);
+  // Those that were tried again last may have been copied last.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.deepEqual(shadow.seen.toSorted(), asked.toSorted());
+});
+
 test("what two would write is refused with the first one's name, unless it supersedes it", async (t) => {
   const { plane } = await stand(t);
   const first = await lay(plane, { kind: "drain", unit: "sh", reason: "racks are moved" });

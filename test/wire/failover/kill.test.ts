@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startGateway, until } from "../../support/gateway.ts";
+import { WHOLE } from "../../support/whole.ts";
 import { fleet, routes } from "./fleet.ts";
 import { byUnit, Load, pause, shareOf, summary } from "./load.ts";
 import { startUnits, urls } from "./units.ts";
@@ -13,7 +14,7 @@ const REQUESTS = {
   sharded: (n: number) => ({ path: `/cart/${n}?uid=u${n % 997}` }),
 };
 
-for (const kind of ["nearest", "sharded"] as const) {
+for (const kind of WHOLE ? (["nearest", "sharded"] as const) : (["sharded"] as const)) {
   test(`${RATE} reads a second on a ${kind} route outlive one endpoint, and then its whole unit`, async (t) => {
     const units = await startUnits(t, { hz: 2, sh: 2, sz: 2 });
     const gateway = await startGateway(t, {

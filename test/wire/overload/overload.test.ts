@@ -8,6 +8,7 @@ import { burst } from "../../../loadtest/overload/burst.ts";
 import { loss } from "../../../loadtest/overload/loss.ts";
 import { describe, figureOf, type Outcome } from "../../../loadtest/overload/outcome.ts";
 import { Stage } from "../../../loadtest/overload/processes.ts";
+import { WHOLE } from "../../support/whole.ts";
 import { storm } from "../../../loadtest/overload/storm.ts";
 
 async function on(t: TestContext, run: (stage: Stage) => Promise<Outcome>): Promise<Outcome> {
@@ -29,11 +30,13 @@ test("five times a unit's capacity: what it can do is done, and critical request
   assert.ok(figureOf(outcome, "high") > figureOf(outcome, "sheddable"), describe(outcome));
 });
 
-test("the same without protection: the unit works for clients that have left", async (t) => {
-  const outcome = await on(t, (stage) => burst(stage, { ...BURST, protect: false }));
-  assert.ok(figureOf(outcome, "goodput ÷ capacity") < 0.4, describe(outcome));
-  assert.ok(figureOf(outcome, "critical") < 0.3, describe(outcome));
-});
+if (WHOLE) {
+  test("the same without protection: the unit works for clients that have left", async (t) => {
+    const outcome = await on(t, (stage) => burst(stage, { ...BURST, protect: false }));
+    assert.ok(figureOf(outcome, "goodput ÷ capacity") < 0.4, describe(outcome));
+    assert.ok(figureOf(outcome, "critical") < 0.3, describe(outcome));
+  });
+}
 
 test("one of three units at 70 % is killed: the others keep critical and high requests", async (t) => {
   const outcome = await on(t, (stage) =>
