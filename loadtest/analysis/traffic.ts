@@ -28,6 +28,8 @@ export interface Traffic {
   readonly errors: number;
   readonly canaryErrors?: number;
   readonly shape: keyof typeof SHAPES;
+  /** Second in which the canary begins to be another than stable. */
+  readonly begins?: number;
   /** So many times as slow are the slowest of this share of the canary's. */
   readonly slower?: { readonly times: number; readonly of: number };
   /** In both alike: seconds in which a fifth fails and all are three times as slow. */
@@ -51,6 +53,7 @@ export class Source {
   readonly #random: Random;
   readonly #tables = new Map<string, Alias>();
   #at = 0;
+  #isWorse = true;
   #burst = 0;
 
   constructor(traffic: Traffic, random: Random) {
@@ -76,7 +79,17 @@ export class Source {
     counts: readonly Float64Array[],
     totals: readonly { requests: number; failures: number }[],
   ): void {
-    const { rate, errors, canaryErrors = errors, bursts, ramps, clusters = 1, pauses = 0 } = this.#traffic;
+    const {
+      rate,
+      errors,
+      canaryErrors = errors,
+      bursts,
+      ramps,
+      clusters = 1,
+      pauses = 0,
+      begins = 0,
+    } = this.#traffic;
+    this.#isWorse = this.#at >= begins * 1000;
     this.#at += 1000;
     const random = this.#random;
     if (bursts && this.#burst === 0 && random.next() < 0.02) this.#burst = 1 + Math.floor(random.next() * 5);
@@ -86,7 +99,7 @@ export class Source {
     const factor = (1 + wave / 2) * (isBurst ? 3 : 1);
     for (const arm of [0, 1] as const) {
       const requests = poisson(rate * (1 + wave) * (arm === 0 ? share : 1 - share), random);
-      const fails = Math.min(1, (arm === 0 ? canaryErrors : errors) + (isBurst ? 0.2 : 0));
+      const fails = Math.min(1, (arm === 0 && this.#isWorse ? canaryErrors : errors) + (isBurst ? 0.2 : 0));
       let failures = 0;
       if (clusters === 1) failures = binomial(requests, fails, random);
       else {
@@ -111,7 +124,8 @@ export class Source {
   /** Buckets by chance. @param added seconds, of a pause */
   #table(arm: 0 | 1, factor: number, added = 0): Alias {
     const step = Math.round(Math.log2(factor) * FINE);
-    const key = `${arm} ${step} ${added}`;
+    const isWorse = arm === 0 && this.#isWorse;
+    const key = `${isWorse} ${step} ${added}`;
     let table = this.#tables.get(key);
     if (table === undefined) {
       const { shape, slower } = this.#traffic;
@@ -119,7 +133,7 @@ export class Source {
       const grain = 20_000;
       for (let i = 0; i < grain; i++) {
         const at = (i + 0.5) / grain;
-        const times = arm === 0 && slower !== undefined && at >= 1 - slower.of ? slower.times : 1;
+        const times = isWorse && slower !== undefined && at >= 1 - slower.of ? slower.times : 1;
         const seconds = SHAPES[shape]!.latency(deviate(at)) * times * 2 ** (step / FINE) + added;
         chances[bucketOf(seconds)]! += 1 / grain;
       }

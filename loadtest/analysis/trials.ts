@@ -14,7 +14,8 @@ export const ROLLOUT: Rollout = { units: 3, shares: [0.01, 0.05, 0.2, 0.5, 1], b
 /** Chance of a false alarm in a whole rollout, at most. */
 export const ALPHA = 0.01;
 /** Of the step of 5 % in the first unit of a rollout. */
-export const ALPHA_OF_STEP = alphas(ALPHA, ROLLOUT.units, ROLLOUT.shares)[0]![1]!;
+export const ALPHA_OF_STEP = alphasOf(ROLLOUT)[1]!;
+export const ALPHA_OF_LATER_STEP = alphasOf(ROLLOUT)[1 + ROLLOUT.shares.length]!;
 
 /** Seconds until it fails, or undefined. What it says is looked at after every window. */
 export function failsAfter(
@@ -40,14 +41,14 @@ export function isTakenBack(
   random: Random,
 ): { unit: number; share: number; reason: string } | undefined {
   const window = traffic.window ?? 1000;
-  const each = alphas(ALPHA, rollout.units, rollout.shares);
+  const each = alphasOf(rollout);
   for (let unit = 0; unit < rollout.units; unit++) {
     const source = new Source(traffic, random);
     let past = begin();
     for (const [at, share] of rollout.shares.entries()) {
       const before = past;
       let state = begin(
-        { alpha: each[unit]![at]! },
+        { alpha: each[unit * rollout.shares.length + at]! },
         { at: before.at, ...before.stable, latency: before.stableLatency },
         before.at,
       );
@@ -60,6 +61,13 @@ export function isTakenBack(
     }
   }
   return undefined;
+}
+
+function alphasOf({ units, shares }: Rollout): number[] {
+  const steps = Array.from({ length: units }, (_, unit) =>
+    shares.map((share) => ({ unit: `${unit}`, share })),
+  );
+  return alphas(ALPHA, steps.flat());
 }
 
 /** Chance by so many of `runs`, with 95 % confidence (Wilson 1927). */

@@ -7,10 +7,7 @@
  * stable traffic it is binomial with a known share, tilted likewise.
  */
 
-/** Chances of the counts from `from` on, without those that do not matter. */
 export interface Chances {
-  readonly from: number;
-  readonly chance: Float64Array;
   /** Requests of the canary, and their share of all that are compared. */
   readonly drawn: number;
   readonly share: number;
@@ -19,6 +16,13 @@ export interface Chances {
   readonly variance: number;
   /** Logarithm of the mean of e^(count × tilt). */
   logMean(tilt: number): number;
+  spread(): Spread;
+}
+
+/** Chances of the counts from `from` on, without those that do not matter. */
+export interface Spread {
+  readonly from: number;
+  readonly chance: Float64Array;
 }
 
 /** Relative to the most likely count: below it nothing matters. */
@@ -34,7 +38,7 @@ export function hypergeometric(total: number, marked: number, drawn: number): Ch
   const logMode = logChance(total, marked, drawn, mode);
   const rate = total > 0 ? marked / total : 0;
   return {
-    ...around(mode, least, most, ratio),
+    spread: () => around(mode, least, most, ratio),
     drawn,
     share: total > 0 ? drawn / total : 0,
     mean: drawn * rate,
@@ -63,7 +67,7 @@ export function binomial(drawn: number, rate: number): Chances {
   const odds = rate / (1 - rate);
   const mode = clamp(Math.floor((drawn + 1) * rate), 0, drawn);
   return {
-    ...around(mode, 0, drawn, (x) => ((drawn - x) / (x + 1)) * odds),
+    spread: () => around(mode, 0, drawn, (x) => ((drawn - x) / (x + 1)) * odds),
     drawn,
     share: 0,
     mean: drawn * rate,
@@ -72,12 +76,7 @@ export function binomial(drawn: number, rate: number): Chances {
   };
 }
 
-function around(
-  mode: number,
-  least: number,
-  most: number,
-  ratio: (x: number) => number,
-): Pick<Chances, "from" | "chance"> {
+function around(mode: number, least: number, most: number, ratio: (x: number) => number): Spread {
   const up: number[] = [];
   const down: number[] = [];
   let sum = 1;

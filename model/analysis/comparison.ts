@@ -92,29 +92,29 @@ export function rateOf({ requests, failures }: Tally): number | null {
   return requests > 0 ? failures / requests : null;
 }
 
-/** Whether the canary's failures are more than is tolerated. @param slack times as many as of stable, on top */
-export function failsMore(
-  canary: Tally,
-  stable: Tally,
-  { maxErrorIncrease }: AnalysisSettings,
-  slack: number,
-): boolean {
+/** Whether the canary's failures are more than is tolerated. */
+export function failsMore(canary: Tally, stable: Tally, { maxErrorIncrease }: AnalysisSettings): boolean {
   const [mine, theirs] = [rateOf(canary), rateOf(stable)];
-  return mine !== null && theirs !== null && mine > theirs * slack + maxErrorIncrease;
+  return mine !== null && theirs !== null && mine > theirs + maxErrorIncrease;
 }
 
-/** The quantile that is slower than is tolerated, and both values; of several the one that is asked for. */
+/**
+ * The quantile that is slower than is tolerated, and both values; of several the one that is asked for. It has to be so with
+ * half a standard deviation to spare: few requests say little of the slowest.
+ */
 export function slowerQuantile(
   canary: ArrayLike<number>,
   stable: ArrayLike<number>,
   { quantile, maxLatencyRatio, minLatencyIncrease }: AnalysisSettings,
-  slack: number,
 ): { quantile: number; canary: number; stable: number } | undefined {
+  const [mine, theirs] = [totalOf(canary), totalOf(stable)];
+  if (mine === 0 || theirs === 0) return undefined;
   for (const one of [quantile, 0.9, 0.5]) {
-    const [mine, theirs] = [quantileOf(canary, one), quantileOf(stable, one)];
-    if (mine === null || theirs === null) return undefined;
-    if (mine > theirs * maxLatencyRatio * slack && mine - theirs > minLatencyIncrease) {
-      return { quantile: one, canary: mine, stable: theirs };
+    const beyond = (1 - one) * mine;
+    const least = valueBeyond(canary, Math.min(mine, beyond + Math.sqrt(beyond * one) / 2));
+    const other = valueBeyond(stable, (1 - one) * theirs);
+    if (least > other * maxLatencyRatio && least - other > minLatencyIncrease) {
+      return { quantile: one, canary: valueBeyond(canary, beyond), stable: other };
     }
   }
   return undefined;
@@ -127,7 +127,12 @@ export function countsOf(latencies: Latencies): Float64Array {
 }
 
 function quantileOf(counts: ArrayLike<number>, quantile: number): number | null {
+  const total = totalOf(counts);
+  return total > 0 ? valueBeyond(counts, (1 - quantile) * total) : null;
+}
+
+function totalOf(counts: ArrayLike<number>): number {
   let total = 0;
   for (let bucket = 0; bucket < counts.length; bucket++) total += counts[bucket]!;
-  return total > 0 ? valueBeyond(counts, (1 - quantile) * total) : null;
+  return total;
 }

@@ -39,8 +39,9 @@ export const NO_DISPERSION: Dispersion = {
   more: 0,
 };
 
-/** Standard errors by which it has to stand out before anything is said of it. */
+/** Standard errors by which it has to stand out before anything is said of it; of several, that any of them may. */
 const CLEARLY = 1.5;
+export const CLEARLY_OF_SEVERAL = 2.5;
 
 export function disperse(before: Dispersion, chances: Chances, count: number): Dispersion {
   const { drawn: n, mean, variance, share } = chances;
@@ -60,11 +61,14 @@ export function disperse(before: Dispersion, chances: Chances, count: number): D
 }
 
 /** φ: 1, or more where more stands out clearly. */
-export function dispersionOf({ windows, counts, n, nn, d, dd, dn, v, more }: Dispersion): number {
+export function dispersionOf(
+  { windows, counts, n, nn, d, dd, dn, v, more }: Dispersion,
+  clearly = CLEARLY,
+): number {
   if (v <= 0 || windows < 2) return 1;
   const excess = d / n;
   const left = ((dd - 2 * excess * dn + excess * excess * nn) * windows) / (windows - 1);
   const expected = Math.max(v, v + more);
-  const error = Math.sqrt(2 / windows + 1 / Math.max(1, counts));
-  return Math.max(1, left / expected - CLEARLY * error);
+  const error = Math.sqrt(2 / (windows - 1) + 1 / Math.max(1, counts));
+  return Math.max(1, left / expected - clearly * error);
 }

@@ -24,7 +24,7 @@ export function betOnGoal(
   ceiling: number,
 ): number {
   if (chances.variance === 0 || capital >= 1) return capital;
-  const { from, chance } = chances;
+  const { from, chance } = chances.spread();
   const top = Math.min(1, ceiling);
   const worth = (missing: number): number => Math.min(top, tailOf(missing, left));
   const price = (goal: number): number => {

@@ -7,6 +7,7 @@
  * windows nearer than `SPACING` to the last that counted do not count.
  */
 import type { MetricRule } from "./settings.ts";
+import { figure } from "./words.ts";
 
 /** Plain JSON. */
 export interface MetricState {
@@ -55,28 +56,23 @@ export function stepMetric(
   };
 }
 
-/** What is wrong with it, or undefined. */
-export function harmOfMetric(
-  name: string,
-  state: MetricState,
-  rule: MetricRule,
-  alpha: number,
-): string | undefined {
-  if (state.canary === null) return undefined;
-  const than = rule.worse === "higher" ? "more" : "less";
-  if (rule.limit !== undefined && state.beyond >= rule.minWindows) {
-    return `${name} of the canary is ${round(state.canary)}, ${than} than ${rule.limit} in ${state.beyond} windows in a row`;
-  }
+/** 0 is none, 1 is proof. */
+export function evidenceOfMetric(state: MetricState, rule: MetricRule, alpha: number): number {
+  if (rule.limit !== undefined && state.beyond >= rule.minWindows) return 1;
   const capital = Math.log(state.wager.reduce((sum, log) => sum + Math.exp(log), 0));
-  if (rule.maxRatio === undefined || state.stable === null || state.windows < rule.minWindows)
-    return undefined;
-  if (capital < -Math.log(alpha)) return undefined;
-  return (
-    `${name} of the canary is ${round(state.canary)} and of stable ${round(state.stable)}, worse by more than the ` +
-    `tolerated ${rule.maxRatio} times in most of ${state.windows} windows`
-  );
+  const evidence = Math.max(0, capital / -Math.log(alpha));
+  return evidence < 1 ? evidence : state.windows < rule.minWindows ? 0.99 : 1;
 }
 
-function round(n: number): string {
-  return Number(n.toPrecision(3)).toString();
+/** What is wrong with it, where that is proved. */
+export function harmOfMetric(name: string, state: MetricState, rule: MetricRule): string {
+  const canary = figure(state.canary!);
+  if (rule.limit !== undefined && state.beyond >= rule.minWindows) {
+    const than = rule.worse === "higher" ? "more" : "less";
+    return `${name} of the canary is ${canary}, ${than} than ${rule.limit} in ${state.beyond} windows in a row`;
+  }
+  return (
+    `${name} of the canary is ${canary} and of stable ${figure(state.stable!)}, and was worse by more than the tolerated ` +
+    `${rule.maxRatio} times in most of ${state.windows} windows`
+  );
 }

@@ -1,5 +1,5 @@
 /** What one version of a unit did in one window. */
-import { type Latencies, mergeLatencies } from "../latency-histogram.ts";
+import type { Latencies } from "../latency-histogram.ts";
 
 export interface Sample {
   /** Its end (ms); never before the sample that came before it. */
@@ -13,13 +13,4 @@ export interface Sample {
   readonly inflight?: number;
   /** Name of a metric in the settings → its value in this window. What is unknown is left out. */
   readonly metrics?: Readonly<Record<string, number>>;
-}
-
-export function addSamples(a: Sample, b: Sample): Sample {
-  return {
-    at: Math.max(a.at, b.at),
-    requests: a.requests + b.requests,
-    failures: a.failures + b.failures,
-    latency: mergeLatencies(a.latency, b.latency),
-  };
 }

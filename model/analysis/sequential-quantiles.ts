@@ -9,8 +9,8 @@
  */
 import { BOUNDS, BUCKETS, bucketOf, type Latencies } from "../latency-histogram.ts";
 import { binomial, type Chances, hypergeometric } from "./chances.ts";
-import { type Dispersion, disperse, dispersionOf, NO_DISPERSION } from "./dispersion.ts";
-import { bet, capitalOf, ceilingOf, goIn, type Wager, wagerOn } from "./wager.ts";
+import { CLEARLY_OF_SEVERAL, type Dispersion, disperse, dispersionOf, NO_DISPERSION } from "./dispersion.ts";
+import { bet, capitalOf, goIn, tempered, type Wager, wagerOn } from "./wager.ts";
 
 /** Plain JSON. */
 export interface QuantilesState {
@@ -23,12 +23,18 @@ export interface QuantilesState {
   readonly canary: readonly number[];
 }
 
+/** Of the unit, and so many times as slow the canary may be. */
+export interface Past {
+  readonly counts: ArrayLike<number>;
+  readonly slack: number;
+}
+
 /** Shares of stable's requests that are slower than a level. */
 const LEVELS = [0.5, 0.1, 0.02, 0.01, 0.004, 0.001];
 /** Of a level, requests in the reference that are slower, at least. */
 const KNOWN = 4;
 /** Milliseconds after which what was seen counts half. */
-const HALF_LIFE = 60_000;
+const HALF_LIFE = 30_000;
 
 interface Alternative {
   readonly weight: number;
@@ -60,7 +66,7 @@ export function beginQuantiles(alpha: number): QuantilesState {
   return {
     alpha,
     wager: wagerOn(WEIGHTS),
-    dispersions: LEVELS.map(() => NO_DISPERSION),
+    dispersions: [...LEVELS, 0].map(() => NO_DISPERSION),
     stable: [],
     canary: [],
   };
@@ -68,8 +74,7 @@ export function beginQuantiles(alpha: number): QuantilesState {
 
 /**
  * @param elapsed from the beginning to the end of the window (ms)
- * @param past of the unit, for each bucket, where there is no stable traffic
- * @param slack times as slow as its past the canary may be
+ * @param past where there is no stable traffic
  */
 export function stepQuantiles(
   before: QuantilesState,
@@ -77,15 +82,14 @@ export function stepQuantiles(
   stable: Latencies,
   elapsed: number,
   span: number,
-  past?: ArrayLike<number>,
-  slack = 1,
+  past?: Past,
 ): QuantilesState {
   const [mine, theirs] = [counted(canary), counted(stable)];
   // What both do together is as good as the past to choose levels by: whose requests they are is not looked at.
-  const known = past ?? (before.stable.length > 0 ? before.stable : mine.map((n, at) => n + theirs[at]!));
-  const law = new Law(known, past ? slack : 1);
+  const known =
+    past?.counts ?? (before.stable.length > 0 ? before.stable : mine.map((n, at) => n + theirs[at]!));
+  const law = new Law(known, past?.slack ?? 1);
   const dispersions = [...before.dispersions];
-  const ceiling = ceilingOf(before.wager, before.alpha);
   let wager = goIn(before.wager, WEIGHTS, elapsed, span);
   let beyond = -1;
   for (const [at, level] of levelsOf(law).entries()) {
@@ -93,19 +97,19 @@ export function stepQuantiles(
     const drawn = above(mine, beyond);
     const count = above(mine, level);
     let chances: Chances;
-    if (past) chances = binomial(drawn, law.beyond(level) / law.beyond(beyond));
+    if (past) chances = binomial(drawn, law.shareOf(beyond, level));
     else {
       const marked = count + above(theirs, level);
       chances = hypergeometric(drawn + above(theirs, beyond), marked, drawn);
     }
     const tilts = ALTERNATIVES.map((alternative) => law.tilt(alternative, beyond, level));
-    wager = bet(wager, chances, count, tilts, ceiling);
+    wager = bet(wager, chances, count, tilts);
     dispersions[at] = disperse(dispersions[at]!, chances, count);
     beyond = level;
   }
   return {
     alpha: before.alpha,
-    wager,
+    wager: tempered(before.wager, wager, before.alpha, span),
     dispersions,
     stable: aged(before.stable, theirs, span),
     canary: aged(before.canary, mine, span),
@@ -120,20 +124,23 @@ export function evidenceOfQuantiles(state: QuantilesState): number {
 }
 
 export function dispersionOfQuantiles({ dispersions }: QuantilesState): number {
-  return Math.max(...dispersions.map(dispersionOf));
+  return Math.max(...dispersions.map((one) => dispersionOf(one, CLEARLY_OF_SEVERAL)));
 }
 
-/** Bucket of each level, or -1 where too little is known of it. */
+/** Bucket of each level, or -1 where too little is known of it; the last is beyond all of which enough is known. */
 function levelsOf(law: Law): number[] {
   let last = 1;
   let bucket = 0;
-  return LEVELS.map((share) => {
+  const levels = LEVELS.map((share) => {
     while (bucket < BUCKETS - 1 && law.beyond(bucket) > share * 1.15) bucket++;
     const beyond = law.beyond(bucket);
-    if (bucket >= BUCKETS - 1 || beyond * law.total < KNOWN || beyond > last * 0.75) return -1;
+    if (beyond * law.total < KNOWN || beyond > last * 0.75) return -1;
     last = beyond;
     return bucket;
   });
+  let far = Math.max(0, ...levels.map((level) => level + 1));
+  while (far < BUCKETS - 1 && law.beyond(far) * law.total >= KNOWN) far++;
+  return [...levels, far < BUCKETS - 1 ? far : -1];
 }
 
 /** The distribution of stable's latencies, as far as it is known. */
@@ -172,6 +179,12 @@ class Law {
     const here = this.beyond(bucket);
     const moved = Math.max(here, Math.min(share, this.#slowerThan(BOUNDS[bucket]! / slower)));
     return moved + (1 - moved) * hang;
+  }
+
+  /** Of what is slower than one level, the share that is slower than the next; never none. */
+  shareOf(from: number, to: number): number {
+    const all = this.beyond(from);
+    return Math.max(this.beyond(to) / all, 0.5 / (all * this.total + 1));
   }
 
   /** Logarithm of the odds that what is slower than one level is slower than the next, over those of stable. */

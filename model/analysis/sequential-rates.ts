@@ -7,7 +7,7 @@
 import type { Chances } from "./chances.ts";
 import { type Dispersion, disperse, dispersionOf, NO_DISPERSION } from "./dispersion.ts";
 import { betOnGoal } from "./goal.ts";
-import { bet, capitalOf, ceilingOf, goIn, keepBack, mostPerWindow, type Wager, wagerOn } from "./wager.ts";
+import { add, bet, capitalOf, goIn, mostPerWindow, tempered, type Wager, wagerOn } from "./wager.ts";
 
 /** Plain JSON. */
 export interface RatesState {
@@ -44,16 +44,18 @@ export function stepRates(
   const { alpha } = before;
   let { goal, wager } = before;
   if (goal !== null && elapsed > SOON + span / 2) {
-    wager = keepBack(wager, Math.max(-500, Math.log(goal / alpha)));
+    wager = add(wager, WEIGHTS, Math.max(-500, Math.log(goal / alpha)));
     goal = null;
   }
   if (goal !== null) {
     const left = SOON - elapsed < span / 2 ? 0 : rate * (SOON - elapsed);
     // With dispersion φ, alpha^-φ is what it takes: the bet is on that.
     const raised = alpha ** (dispersionOf(before.dispersion) - 1);
-    goal = betOnGoal(goal * raised, chances, count, left, goal * raised * mostPerWindow(alpha)) / raised;
+    goal =
+      betOnGoal(goal * raised, chances, count, left, goal * raised * mostPerWindow(alpha, span)) / raised;
   }
-  wager = bet(goIn(wager, WEIGHTS, elapsed, span), chances, count, TILTS, ceilingOf(wager, alpha));
+  const after = bet(goIn(wager, WEIGHTS, elapsed, span), chances, count, TILTS);
+  wager = tempered(wager, after, alpha, span);
   return { alpha, goal, wager, dispersion: disperse(before.dispersion, chances, count) };
 }
 

@@ -53,22 +53,35 @@ export const DEFAULTS: AnalysisSettings = {
   metrics: {},
 };
 
+/** One step of a rollout. */
+export interface Step {
+  readonly unit: string;
+  /** Of the canary, 0 to 1. */
+  readonly share: number;
+}
+
 /**
- * A rollout's alpha, shared among its units and steps.
+ * A rollout's alpha, shared among its steps: as many numbers, which come to `total`.
  *
  * It goes where it counts. Below 2 % there are too few requests for a small harm whatever alpha is; above 10 % there are so
- * many that they need little; and most harm that a version has, the first unit shows.
+ * many that they need little; and most harm that a version has, the first unit shows: half of it all is that one's.
  * @param total chance of a false alarm in the whole rollout, at most
- * @param shares of the canary in each step, 0 to 1
- * @returns for each unit, for each step
+ * @param steps in their order
  */
-export function alphas(total: number, units: number, shares: readonly number[]): number[][] {
-  const weights = shares.map((share) =>
-    share <= 0.02 ? 0.08 : share <= 0.1 ? 1 : share <= 0.3 ? 0.03 : 0.02,
-  );
-  const all = weights.reduce((sum, weight) => sum + weight, 0);
-  return Array.from({ length: units }, (_, unit) => {
-    const ofUnit = units === 1 ? total : unit === 0 ? total / 2 : total / 2 / (units - 1);
-    return weights.map((weight) => (ofUnit * weight) / all);
+export function alphas(total: number, steps: readonly Step[]): number[] {
+  const weights = new Map<string, number>();
+  for (const { unit, share } of steps) weights.set(unit, (weights.get(unit) ?? 0) + weightOf(share));
+  return steps.map(({ unit, share }) => {
+    const isFirst = unit === steps[0]!.unit;
+    const others = weights.size - 1;
+    const ofUnit = others === 0 ? total : isFirst ? total / 2 : total / 2 / others;
+    return (ofUnit * weightOf(share)) / weights.get(unit)!;
   });
+}
+
+function weightOf(share: number): number {
+  if (share <= 0.02) return 0.05;
+  if (share <= 0.1) return 1;
+  if (share <= 0.3) return 0.03;
+  return share < 1 ? 0.02 : 0.06;
 }

@@ -4,6 +4,7 @@ import type { Tally } from "./comparison.ts";
 import type { Harm } from "./harm.ts";
 import type { MetricState } from "./metric.ts";
 import type { Sample } from "./sample.ts";
+import type { PastState } from "./past.ts";
 import type { QuantilesState } from "./sequential-quantiles.ts";
 import type { RatesState } from "./sequential-rates.ts";
 import type { AnalysisSettings, MetricRule } from "./settings.ts";
@@ -29,6 +30,7 @@ export interface AnalysisState {
   readonly stableLatency: Latencies;
   readonly rates: RatesState;
   readonly quantiles: QuantilesState;
+  readonly againstPast: PastState;
   readonly rules: Readonly<Record<string, MetricRule>>;
   readonly metrics: Readonly<Record<string, MetricState>>;
   readonly alphaOfMetrics: number;

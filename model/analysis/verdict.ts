@@ -12,25 +12,25 @@
  * did.
  */
 import { mergeLatencies } from "../latency-histogram.ts";
-import { bandOfShare } from "./bounds.ts";
-import { binomial, type Chances, hypergeometric } from "./chances.ts";
+import { binomial, hypergeometric } from "./chances.ts";
 import {
   type Comparison,
   compareErrors,
   compareLatency,
   countsOf,
+  type LatencyComparison,
   NO_TALLY,
-  rateOf,
   type Tally,
 } from "./comparison.ts";
 import { type Harm, harmOf, SATURATION } from "./harm.ts";
 import { beginMetric, stepMetric } from "./metric.ts";
+import { beginPast, evidenceOfPast, GROSS_RATE, GROSS_RATIO, stepPast, toleratedRate } from "./past.ts";
+import { reasonOf } from "./reason.ts";
 import type { Sample } from "./sample.ts";
 import { beginQuantiles, stepQuantiles } from "./sequential-quantiles.ts";
 import { beginRates, stepRates } from "./sequential-rates.ts";
 import { type AnalysisSettings, DEFAULTS, type MetricRule } from "./settings.ts";
 import type { AnalysisState } from "./state.ts";
-import { figure, inSeconds, percent } from "./words.ts";
 
 export type { Comparison } from "./comparison.ts";
 export type { Sample } from "./sample.ts";
@@ -63,10 +63,12 @@ const OF_ERRORS = 0.92;
 const OF_LATENCY = 0.06;
 const OF_METRICS = 0.02;
 /** Milliseconds after which what was seen counts half, where only what is recent is asked for. */
-const HALF_LIFE = 60_000;
+const HALF_LIFE = 30_000;
 /** Windows without requests of the canary before that is strange, and so many times as many as usual. */
 const MISSING = 10;
 const UNUSUAL = 5;
+/** Evidence with which a step does not go on. */
+const SUSPICIOUS = 0.5;
 
 /**
  * @param past stable figures of the unit's earlier windows, for when there is no stable traffic
@@ -96,6 +98,7 @@ export function begin(
     stableLatency: [],
     rates: beginRates(settings.alpha * OF_ERRORS),
     quantiles: beginQuantiles(settings.alpha * OF_LATENCY),
+    againstPast: beginPast(),
     rules,
     metrics: Object.fromEntries(Object.keys(rules).map((name) => [name, beginMetric()])),
     alphaOfMetrics: (settings.alpha * OF_METRICS) / Object.keys(rules).length,
@@ -121,10 +124,10 @@ export function step(state: AnalysisState, canary: Sample | null, stable: Sample
   const span = at - state.at;
   if (span === 0) return after;
   const [mine, theirs] = [tallyOf(canary), tallyOf(stable)];
-  const isPast = theirs.requests === 0 && state.past !== null && mine.requests > 0;
+  const past = theirs.requests === 0 ? state.past : null;
   const next: AnalysisState = {
     ...after,
-    isPast: mine.requests === 0 ? state.isPast : isPast,
+    isPast: isSeen ? past !== null : state.isPast,
     canary: added(state.canary, mine),
     stable: added(state.stable, theirs),
     recent: {
@@ -135,7 +138,12 @@ export function step(state: AnalysisState, canary: Sample | null, stable: Sample
     stableLatency: mergeLatencies(state.stableLatency, stable?.latency ?? []),
     metrics: metricsAfter(state, canary, stable),
   };
-  const tested = theirs.requests > 0 || isPast ? testedAfter(next, mine, theirs, canary, stable, span) : next;
+  const tested =
+    theirs.requests > 0
+      ? testedAfter(next, mine, theirs, canary, stable, span)
+      : isSeen && past !== null
+        ? testedAgainst(next, past, mine, canary, span)
+        : next;
   return { ...tested, harm: state.harm ?? harmOf(tested) ?? null };
 }
 
@@ -147,26 +155,38 @@ function testedAfter(
   stable: Sample | null,
   span: number,
 ): AnalysisState {
-  const { settings, past, isPast, begunAt, at } = next;
-  const elapsed = at - begunAt;
-  let chances: Chances;
-  let rate: number;
-  if (isPast) {
-    const { high } = bandOfShare(past!.failures, past!.requests, settings.confidence);
-    rate = Math.min(0.99, high * settings.pastSlack + settings.maxErrorIncrease);
-    chances = binomial(mine.requests, rate);
-  } else {
-    rate = Math.min(1, (next.stable.failures + 0.5) / next.stable.requests);
-    const marked = mine.failures + theirs.failures;
-    chances = hypergeometric(mine.requests + theirs.requests, marked, mine.requests);
-  }
+  const elapsed = next.at - next.begunAt;
+  const marked = mine.failures + theirs.failures;
+  const chances = hypergeometric(mine.requests + theirs.requests, marked, mine.requests);
+  const rate = (next.stable.failures + 0.5) / next.stable.requests;
   const expected = (rate * next.canary.requests) / elapsed;
-  const counts = isPast ? countsOf(past!.latency) : undefined;
   const latencies = [canary?.latency ?? [], stable?.latency ?? []] as const;
   return {
     ...next,
     rates: stepRates(next.rates, chances, mine.failures, elapsed, span, expected),
-    quantiles: stepQuantiles(next.quantiles, ...latencies, elapsed, span, counts, settings.pastSlack),
+    quantiles: stepQuantiles(next.quantiles, ...latencies, elapsed, span),
+  };
+}
+
+/** @param past of the unit, where stable has no traffic */
+function testedAgainst(
+  next: AnalysisState,
+  past: Sample,
+  mine: Tally,
+  canary: Sample,
+  span: number,
+): AnalysisState {
+  const { settings, begunAt, at } = next;
+  const elapsed = at - begunAt;
+  const rate = Math.min(0.9, Math.max(GROSS_RATE, toleratedRate(past, settings)));
+  const expected = (rate * next.canary.requests) / elapsed;
+  const known = { counts: countsOf(past.latency), slack: Math.max(GROSS_RATIO, settings.pastSlack) };
+  const chances = binomial(mine.requests, rate);
+  return {
+    ...next,
+    rates: stepRates(next.rates, chances, mine.failures, elapsed, span, expected),
+    quantiles: stepQuantiles(next.quantiles, canary.latency, [], elapsed, span, known),
+    againstPast: stepPast(next.againstPast, past, canary, span, settings),
   };
 }
 
@@ -188,65 +208,51 @@ export function verdict(state: AnalysisState): Assessment {
   const { settings, canary, harm, isPast } = state;
   const past = isPast ? state.past! : null;
   const stable = past ?? state.stable;
-  const errors = compareErrors(canary, stable, state.rates, settings);
-  const latency = compareLatency(
-    state.canaryLatency,
-    past?.latency ?? state.stableLatency,
-    state.quantiles,
-    settings,
+  const [errorsSincePast, slownessSincePast] = isPast
+    ? evidenceOfPast(state.againstPast, settings.alpha)
+    : [0, 0];
+  const errors = withEvidence(compareErrors(canary, stable, state.rates, settings), errorsSincePast);
+  const latency = withEvidence(
+    compareLatency(state.canaryLatency, past?.latency ?? state.stableLatency, state.quantiles, settings),
+    slownessSincePast,
   );
   const isSilent = state.missing > Math.max(MISSING, (UNUSUAL * state.windows) / Math.max(1, state.seen));
   const enough =
     !isSilent && canary.requests >= settings.minSamples && stable.requests >= settings.minSamples;
-  const evidence = Math.max(errors.evidence, latency.evidence);
-  const slack = isPast ? settings.pastSlack : 1;
-  const isWithin =
-    errors.high !== null &&
-    errors.high <= settings.maxErrorIncrease + (slack - 1) * errors.stable! &&
-    latency.high !== null &&
-    (latency.high <= settings.maxLatencyRatio * slack ||
-      latency.highIncrease! <= settings.minLatencyIncrease);
-  const isClean = enough && harm === null && evidence < 0.5;
-  const found = harm !== null ? "fail" : isClean && isWithin ? "pass" : "hold";
-  return {
+  const clean = enough && harm === null && Math.max(errors.evidence, latency.evidence) < SUSPICIOUS;
+  const found =
+    harm !== null ? "fail" : clean && isWithin(errors, latency, settings, isPast) ? "pass" : "hold";
+  const assessment = {
     verdict: found,
-    reason: harm?.reason ?? reasonOf(state, found, isSilent, enough, evidence),
     by: harm?.by ?? null,
     canaryRequests: canary.requests,
     stableRequests: stable.requests,
     enough,
-    clean: isClean,
+    clean,
     past: isPast,
     errors,
     latency,
-  };
+  } as const;
+  return { ...assessment, reason: harm?.reason ?? reasonOf(assessment, state, isSilent) };
+}
 
-  function reasonOf(
-    { windows, missing }: AnalysisState,
-    what: Verdict,
-    silent: boolean,
-    isEnough: boolean,
-    proof: number,
-  ): string {
-    const against = isPast ? "the unit's past" : "stable";
-    if (silent) return `no requests of the canary in the last ${missing} of ${windows} windows`;
-    if (!isEnough) {
-      if (stable.requests === 0)
-        return "nothing to compare the canary with: no stable traffic and no known past";
-      const isCanary = canary.requests < settings.minSamples;
-      const few = isCanary ? canary.requests : stable.requests;
-      return `${figure(few)} requests of ${isCanary ? "the canary" : against}, expected ${figure(settings.minSamples)}`;
-    }
-    const rates = `fails ${percent(rateOf(canary)!)} of ${figure(canary.requests)} requests (${against} ${percent(rateOf(stable)!)})`;
-    const slow =
-      latency.canary === null || latency.stable === null
-        ? ""
-        : `, p${figure(settings.quantile * 100)} ${inSeconds(latency.canary)} (${inSeconds(latency.stable)})`;
-    if (what === "pass") return `no worse than is tolerated: it ${rates}${slow}`;
-    if (proof >= 0.5)
-      return `it looks worse, with ${percent(proof)} of the evidence that fails it: it ${rates}${slow}`;
-    return `no sign of harm so far, and too few requests to rule it out: it ${rates}${slow}`;
-  }
+/** Whether the bands rule out more than is tolerated. */
+function isWithin(
+  errors: Comparison,
+  latency: LatencyComparison,
+  settings: AnalysisSettings,
+  isPast: boolean,
+): boolean {
+  if (errors.high === null || latency.high === null) return false;
+  const slack = isPast ? settings.pastSlack : 1;
+  return (
+    errors.high <= settings.maxErrorIncrease + (slack - 1) * errors.stable! &&
+    (latency.high <= settings.maxLatencyRatio * slack || latency.highIncrease! <= settings.minLatencyIncrease)
+  );
+}
+
+function withEvidence<T extends Comparison>(comparison: T, evidence: number): T {
+  return { ...comparison, evidence: Math.max(comparison.evidence, evidence) };
 }
 
 function tallyOf(sample: Sample | null): Tally {

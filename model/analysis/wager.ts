@@ -8,10 +8,6 @@
  * one looks, and however often. This is Robbins' test by mixtures (1970), "always valid" in Johari, Koomen, Pekelis and
  * Walsh (Operations Research 70, 2022), and the stratified 2×2 test by e-values of Turner and Grünwald (AISTATS 2023) with
  * a conditional likelihood, which needs no guess at what strikes both.
- *
- * What goes beyond 1/alpha helps nobody: it is cut off, and the outcomes that stay below have it instead (Fischer and
- * Ramdas, "Improving Wald's (approximate) sequential probability ratio test by avoiding overshoot", 2024). The mean stays
- * what it was, and the alarm comes sooner.
  */
 import type { Chances } from "./chances.ts";
 
@@ -31,9 +27,9 @@ export function wagerOn(weights: readonly number[], capital = 0): Wager {
   ];
 }
 
-/** Adds to what is kept back. @param capital logarithm of it */
-export function keepBack([kept, ...bets]: Wager, capital: number): Wager {
-  return [capitalOf([kept!, capital]), ...bets];
+/** Adds to the bets. @param capital logarithm of it */
+export function add([kept, ...bets]: Wager, weights: readonly number[], capital: number): Wager {
+  return [kept!, ...bets.map((log, at) => capitalOf([log, capital + Math.log(weights[at]!)]))];
 }
 
 /** @param elapsed from the beginning to the end of the window (ms) */
@@ -55,81 +51,30 @@ export function capitalOf(wager: Wager): number {
   return most + Math.log(sum);
 }
 
-/** One window alone proves nothing: it multiplies the capital by 20, or by the root of what it takes. */
-export function mostPerWindow(alpha: number): number {
-  return Math.max(20, alpha ** -0.5);
+/** Milliseconds: of longer windows there are few, and two have to do. */
+const LONG_WINDOW = 5_000;
+/** Where alpha is small, requests are many and there is time. */
+const SMALL = 0.0002;
+
+/** One window alone proves nothing: it multiplies the capital by so much at most. */
+export function mostPerWindow(alpha: number, span: number): number {
+  return span >= LONG_WINDOW ? Math.max(20, alpha ** -0.75) : alpha < SMALL ? 10 : 20;
 }
 
-/** Logarithm of the most that the capital may come to in a window: what proves it, and not beyond in one leap. */
-export function ceilingOf(wager: Wager, alpha: number): number {
-  const now = capitalOf(wager);
-  const most = now + Math.log(mostPerWindow(alpha));
-  return now < -Math.log(alpha) ? Math.min(most, -Math.log(alpha)) : most;
+/** What one window made of it, as far as one window may. */
+export function tempered(before: Wager, after: Wager, alpha: number, span: number): Wager {
+  const beyond = capitalOf(after) - capitalOf(before) - Math.log(mostPerWindow(alpha, span));
+  return beyond > 0 ? after.map((log) => bounded(log - beyond)) : after;
 }
 
-/**
- * @param alternatives logarithm of each one's odds over those of stable
- * @param ceiling logarithm of the most that the capital may come to by this count
- */
-export function bet(
-  wager: Wager,
-  chances: Chances,
-  count: number,
-  alternatives: readonly number[],
-  ceiling: number,
-): Wager {
+/** @param tilts logarithm of each alternative's odds over those of stable */
+export function bet(wager: Wager, chances: Chances, count: number, tilts: readonly number[]): Wager {
   if (chances.variance === 0) return wager;
-  const tilts = [0, ...alternatives];
-  const before = capitalOf(wager);
-  const base = wager.map((log, at) => (tilts[at] === 0 ? log : log - chances.logMean(tilts[at]!)));
-  const after = base.map((log, at) => bounded(log + count * tilts[at]!));
-  const reached = capitalOf(after);
-  const boost = before < ceiling ? boostOf(base, chances, tilts, before, ceiling) : 0;
-  const scale = Math.min(reached + boost, ceiling) - reached;
-  return after.map((log) => bounded(log + scale));
+  const [kept, ...bets] = wager;
+  return [kept!, ...bets.map((log, at) => bounded(log + count * tilts[at]! - chances.logMean(tilts[at]!)))];
 }
 
 /** Capital of e^-500 is as lost as any less: nothing that is kept can become infinite. */
 function bounded(log: number): number {
   return Math.max(-500, log);
-}
-
-/** Logarithm of b ≥ 1, by which the mean of min(b × capital, ceiling) is the capital of before. */
-function boostOf(
-  base: readonly number[],
-  chances: Chances,
-  tilts: readonly number[],
-  before: number,
-  ceiling: number,
-): number {
-  const { from, chance } = chances;
-  /** By count, over the capital of before. */
-  const capitals = new Float64Array(chance.length);
-  for (let at = 0; at < tilts.length; at++) {
-    const psi = Math.exp(tilts[at]!);
-    const first = base[at]! - before + from * tilts[at]!;
-    if (Math.abs(first) > 600 || Math.abs(tilts[at]!) * chance.length > 600) {
-      for (let i = 0; i < chance.length; i++) capitals[i]! += Math.exp(first + i * tilts[at]!);
-      continue;
-    }
-    let capital = Math.exp(first);
-    for (let i = 0; i < chance.length; i++) {
-      capitals[i]! += capital;
-      capital *= psi;
-    }
-  }
-  const most = Math.exp(ceiling - before);
-  let boost = 1;
-  for (let round = 0; round < 50; round++) {
-    let cut = 0;
-    let kept = 0;
-    for (let i = 0; i < chance.length; i++) {
-      if (boost * capitals[i]! >= most) cut += chance[i]!;
-      else kept += chance[i]! * capitals[i]!;
-    }
-    const next = kept > 0 ? (1 - cut * most) / kept : 0;
-    if (!(next > boost * (1 + 1e-12))) break;
-    boost = next;
-  }
-  return Math.log(boost);
 }
