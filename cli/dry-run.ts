@@ -1,7 +1,11 @@
 /** `tidegate plan dry-run`: what a plan would do, and whether the fleet would bear it. */
 import type { Command } from "commander";
-import { ApiFailure, type ApiOptions, runApi, withApi } from "./api-client.ts";
+import type { Config } from "../model/config.ts";
+import { loadAt, parseTime, peakOf, rowAt } from "../model/forecast/forecast.ts";
+import { type ApiClient, ApiFailure, type ApiOptions, runApi, withApi } from "./api-client.ts";
+import { readForecastFile } from "./forecast.ts";
 import { withValues } from "./plans.ts";
+import { replayLog, replayText, type Routing } from "./replay.ts";
 import { brief, paint, table } from "./tables.ts";
 
 interface ProjectedUnit {
@@ -38,12 +42,14 @@ interface DryRun {
   readonly steps: readonly DryStep[];
   readonly takes: number;
   readonly assumed: readonly string[];
+  readonly routing?: Routing;
 }
 
 type Given = ApiOptions & {
   readonly set?: Readonly<Record<string, string>>;
   readonly at?: string;
   readonly writes?: string;
+  readonly replay?: string;
 };
 
 const MOST_UNITS = 20;
@@ -54,29 +60,60 @@ export function registerDryRun(plan: Command): void {
       "what a plan would do from how the fleet is now: fields, rules, load by unit; nothing is done",
     )
     .argument("<name>", "the plan")
-    .option("--at <load>", "another load: x3 is three times what it is now")
+    .option(
+      "--at <load>",
+      "another load: x3 is three times what it is now; or a forecast's peak, or one of its minutes, FILE@TIME",
+    )
     .option("--writes <percentage>", "of the requests of routes that take writes", "50%")
+    .option(
+      "--replay <log>",
+      "an access log, ours or nginx's: which of its users would move, and what units would carry",
+    )
     .addHelpText(
       "after",
       `
 Ends with 1 when a step could not be done, breaks a rule, or leaves a unit with more than it bears.
 
 Example:
-  tidegate plan dry-run evacuate-unit --set unit=sh --at x3`,
+  tidegate plan dry-run evacuate-unit --set unit=sh --at x3
+  tidegate plan dry-run evacuate-unit --set unit=sh --at configs/double11/forecast.csv --replay access.log`,
     )
     .action((name: string, options: Given) =>
       runApi(options, async (api, print) => {
         const body = {
           values: options.set ?? {},
-          scale: scaleOf(options.at),
           writes: shareOf(options.writes),
+          ...(await loadOf(api, options.at)),
+          ...(options.replay === undefined ? {} : { routing: true }),
         };
-        const answer = await api.call<DryRun>("POST", `/v1/plans/${encodeURIComponent(name)}/dry-run`, body);
-        print.say(answer, () => textOf(answer));
+        const path = `/v1/plans/${encodeURIComponent(name)}/dry-run`;
+        const { routing, ...answer } = await api.call<DryRun>("POST", path, body);
+        const replayed =
+          options.replay === undefined || routing === undefined
+            ? undefined
+            : await replayLog(options.replay, routing, print);
+        print.say(replayed === undefined ? answer : { ...answer, replayed }, () =>
+          replayed === undefined ? textOf(answer) : `${textOf(answer)}\n\n${replayText(replayed)}`,
+        );
         const wrong = problemsOf(answer);
         if (wrong.length > 0) throw new ApiFailure(`${name} would not go through: ${wrong.join("; ")}`);
       }),
     );
+}
+
+/** Times what is asked now, or what a forecast says of its peak or of a minute. */
+async function loadOf(api: ApiClient, at: string | undefined): Promise<object> {
+  if (at === undefined || /^x\d/.test(at)) return { scale: scaleOf(at) };
+  const [, file = at, time] = /^(.*)@(\d{4}-[^@]*)$/.exec(at) ?? [];
+  const { effective } = await api.call<{ effective: Config }>("GET", "/v1/config");
+  const forecast = await readForecastFile(file, effective);
+  const asked = time === undefined ? undefined : parseTime(time);
+  if (time !== undefined && asked === undefined) {
+    throw new ApiFailure(`--at …@${time} is no time; expected one such as 2026-11-11T00:00+08:00`);
+  }
+  const index = asked === undefined ? peakOf(forecast) : rowAt(forecast, asked.at);
+  if (index === -1) throw new ApiFailure(`${file} says nothing of ${time}`);
+  return { load: Object.fromEntries(loadAt(forecast, index)) };
 }
 
 export function scaleOf(at: string | undefined): number {

@@ -104,17 +104,17 @@ export class Losses {
         else addTo(nowhere, amount);
       }
       // Whoever comes from a lost unit takes the place of one other at the most, and what it shed is not lost again.
-      if (all - sum(sheds[lost]!) <= worst.lost + NOTHING) continue;
+      if (before + all - sum(sheds[lost]!) <= worst.lost + NOTHING) continue;
       const touched = admit(own, this.#capacities, flows);
       const shed = new Float64Array(LEVELS);
       for (let p = 0; p < LEVELS; p++) {
         shed[p] = whole[p]! - alone[lost]![p]!;
         for (const [u, values] of touched) shed[p]! += values[p]! - alone[u]![p]!;
       }
-      const more = sum(shed) + sum(nowhere) - before;
-      if (more <= worst.lost) continue;
+      const missed = sum(shed) + sum(nowhere);
+      if (missed <= worst.lost) continue;
       const where = this.#where(lost, alone, touched);
-      Object.assign(worst, { index, lost: more, shed, where, failing: nowhere });
+      Object.assign(worst, { index, lost: missed, shed, where, failing: nowhere });
     }
   }
 

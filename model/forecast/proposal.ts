@@ -6,6 +6,8 @@ import type { Outlook } from "./outlook.ts";
 
 export interface ProposedUnit {
   readonly unit: string;
+  /** What the check took it to bear, where fleet.yaml says something else. */
+  readonly capacity?: number;
   readonly slots: number;
   /** As many as leave every unit with the same share of what it bears, at the peak. */
   readonly proposed: number;
@@ -16,8 +18,8 @@ export interface ProposedLimit {
   readonly was: number;
   readonly rate: number;
   readonly burst: number;
-  readonly asked: number;
-  readonly bucket: string;
+  /** What it rests on. */
+  readonly because: string;
 }
 
 export interface ProposedMove {
@@ -44,10 +46,11 @@ export function proposalOf(config: Config, forecast: Forecast, outlook: Outlook,
   const limits = outlook.limits.flatMap(
     ({ limit, rate: was, burst, asked, bucket, scope, lost }): ProposedLimit[] => {
       if (scope !== "fleet" || asked === 0) return [];
+      const of = bucket === "" ? "" : ` of ${bucket}`;
+      const less = lost === undefined ? "" : `, ${upTo(lost.asked)}/s with ${lost.unit} lost`;
+      const because = `${upTo(asked)}/s are expected${of}${less}`;
       const rate = roundUp(Math.max(asked * (1 + spare), lost?.asked ?? 0));
-      return rate === was
-        ? []
-        : [{ limit, was, rate, burst: Math.ceil((rate * burst) / was), asked, bucket }];
+      return rate === was ? [] : [{ limit, was, rate, burst: Math.ceil((rate * burst) / was), because }];
     },
   );
   const moves = outlook.stretches.length > 0 && wins > WORTH ? movesOf(config, units) : [];
@@ -61,9 +64,14 @@ function weightsOf(
   outlook: Outlook,
 ): { units: ProposedUnit[]; wins: number } {
   const { slots, map } = fleet.placement;
+  const said = new Map(fleet.units.map(({ name, capacity }) => [name, capacity]));
   const has = new Map(fleet.units.map(({ name }) => [name, 0]));
   for (const unit of map) has.set(unit, has.get(unit)! + 1);
-  const kept = outlook.units.map(({ unit }) => ({ unit, slots: has.get(unit)!, proposed: has.get(unit)! }));
+  const kept = outlook.units.map(({ unit, capacity }): ProposedUnit => {
+    const measured = capacity === undefined ? undefined : Math.floor(capacity);
+    const other = measured === said.get(unit) || measured === undefined ? {} : { capacity: measured };
+    return { unit, ...other, slots: has.get(unit)!, proposed: has.get(unit)! };
+  });
   const load = loadAt(forecast, outlook.peak.index);
   let sharded = 0;
   for (const { name, scope, degraded } of routes) {
@@ -127,6 +135,11 @@ function movesOf({ fleet }: Config, units: readonly ProposedUnit[]): ProposedMov
   }));
 }
 
+/** What adding up leaves behind is no further request. */
+function upTo(rps: number): number {
+  return Math.ceil(rps - 1e-6);
+}
+
 /** To two digits, as a person would write it. */
 function roundUp(rps: number): number {
   const size = 10 ** Math.max(0, Math.floor(Math.log10(rps)) - 1);
@@ -135,7 +148,7 @@ function roundUp(rps: number): number {
 
 /** A plan for review; undefined when nothing is to be changed. @param source such as the forecast's file */
 export function planText(
-  { limits, moves }: Proposal,
+  { units, limits, moves }: Proposal,
   { zone, times }: Forecast,
   { peak, holds }: Outlook,
   source: string,
@@ -145,8 +158,11 @@ export function planText(
   const most = `${Math.round(peak.rps)} requests/s at ${at}`;
   const hours = Math.min(72, Math.max(1, Math.ceil((times.at(-1)! + MINUTE - begin) / (60 * MINUTE))));
   const steps = limits.map(
-    ({ limit, was, rate, burst, asked, bucket }) =>
-      `- { limit: ${limit}, rate: ${rate}/s, burst: ${burst} }   # was ${Number(was.toFixed(3))}/s; ${Math.ceil(asked)}/s are expected${bucket === "" ? "" : ` of ${bucket}`}`,
+    ({ limit, was, rate, burst, because }) =>
+      `- { limit: ${limit}, rate: ${rate}/s, burst: ${burst} }   # was ${Number(was.toFixed(3))}/s; ${because}`,
+  );
+  const capacities = units.flatMap(({ unit, capacity }) =>
+    capacity === undefined ? [] : [`#   ${unit}: { capacity: ${capacity}rps }`],
   );
   const lines = [
     "# yaml-language-server: $schema=../../schema/plan.schema.json",
@@ -158,6 +174,9 @@ export function planText(
           "# As it is the fleet does not bear the forecast: see what the check says before you rely on this.",
         ]),
     `summary: Before the peak, ${most}.`,
+    ...(capacities.length === 0
+      ? []
+      : ["# No plan changes what a unit is given. Measured, and for fleet.yaml:", ...capacities]),
     "owner: capacity",
     `trigger: { schedule: { at: "${formatTime(begin, 0).slice(0, 16)}", zone: UTC } }   # ${formatTime(begin, zone)}`,
     "steps:",
