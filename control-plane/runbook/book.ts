@@ -88,15 +88,15 @@ export class Book {
     throw new Refused("not-found", `there is no execution ${id}; tidegate plan status lists them`);
   }
 
-  /** The id that is next, never given twice. */
-  nextId(): string {
-    this.#newest += 1;
-    return `ex-${this.#newest}`;
+  /** Of one that is added next. */
+  get nextId(): string {
+    return `ex-${this.#newest + 1}`;
   }
 
   add(execution: Execution): Held {
     const held: Held = { execution, version: 0, inDoubt: false, queue: Promise.resolve() };
     this.#held.set(execution.id, held);
+    this.#newest = Math.max(this.#newest, numberOf(execution));
     return held;
   }
 
@@ -104,8 +104,24 @@ export class Book {
     this.#held.delete(id);
   }
 
-  /** The oldest of those that ended and of which nothing lies any more, as far as there are too many. */
-  superfluous(): readonly { readonly held: Held; readonly document: DeleteDocument }[] {
+  /** Forgets the oldest of those that ended, where there are too many. @returns their ids · @throws Unavailable */
+  async forget(): Promise<readonly string[]> {
+    const epoch = this.#epoch;
+    const old = this.#superfluous();
+    if (old.length === 0 || epoch === undefined) return [];
+    try {
+      await this.#options.desk.write({ epoch, deletes: old.map(documentOf) });
+      for (const { execution } of old) this.drop(execution);
+      return old.map(({ execution }) => execution.id);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      for (const held of old) held.inDoubt = true;
+      return [];
+    }
+  }
+
+  /** Those of which nothing lies any more. */
+  #superfluous(): Held[] {
     const ended = this.all.filter(({ execution, inDoubt }) => !inDoubt && isOver(execution));
     const isTooMany = ended.length - MOST_ENDED;
     if (isTooMany <= 0) return [];
@@ -113,11 +129,7 @@ export class Book {
     const gone = ended.filter(({ execution }) => !execution.overlays.some((id) => lying.has(id)));
     return gone
       .toSorted((a, b) => numberOf(a.execution) - numberOf(b.execution))
-      .slice(0, Math.min(isTooMany, MOST_FORGOTTEN))
-      .map((held) => ({
-        held,
-        document: { kind: EXECUTION, id: held.execution.id, expect: held.version },
-      }));
+      .slice(0, Math.min(isTooMany, MOST_FORGOTTEN));
   }
 
   async #read(): Promise<void> {
@@ -134,7 +146,6 @@ export class Book {
       for (const { body, version } of page) {
         const held = this.add(JSON.parse(body) as Execution);
         held.version = version;
-        this.#newest = Math.max(this.#newest, numberOf(held.execution));
       }
       after = page.at(-1)?.id;
     } while (page.length === PAGE);
@@ -148,6 +159,10 @@ function isOver(execution: Execution): boolean {
   const { state, removed, plan, says } = execution;
   if (isActing(execution) || removed.length > 0) return false;
   return state !== "succeeded" || plan.expires === undefined || says !== undefined;
+}
+
+function documentOf({ execution: { id }, version }: Held): DeleteDocument {
+  return { kind: EXECUTION, id, expect: version };
 }
 
 function numberOf({ id }: Execution): number {

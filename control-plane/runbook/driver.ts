@@ -10,19 +10,19 @@ import { promoted } from "../../model/rollout/promotion.ts";
 import { type Base, decodeBase } from "../base.ts";
 import type { Standing } from "../draft.ts";
 import { setOf } from "./act-set.ts";
+import type { Calls } from "./calls.ts";
 import type { Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
 import { type Execution, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
-import type { Caller, HookResult } from "./hooks.ts";
 import { failing, owning } from "./owning.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
 import type { Progress, Rollouts } from "../rollouts/rolling.ts";
 import { backOf } from "../rollouts/taking-back.ts";
 import type { Sight } from "./sight.ts";
 import type { Timers } from "./timers.ts";
-import { FENCE_TIMEOUT, type Manner, strangers, transfersOf, unfenced } from "./transfers.ts";
+import { FENCE_TIMEOUT, type Moving, strangers, transfersOf, unfenced } from "./transfers.ts";
 import { Transferring } from "./transferring.ts";
 import type { Writer } from "./writer.ts";
 
@@ -34,7 +34,7 @@ export const CONVERGENCE_TIMEOUT = 30_000;
 export interface DriverOptions {
   readonly gateways: Gateways;
   readonly sight: Sight;
-  readonly hooks: Caller;
+  readonly calls: Calls;
   readonly rollouts: Rollouts;
   /** Makes a base quick to read. */
   readonly read: (base: Base) => Promise<unknown>;
@@ -46,22 +46,17 @@ export interface DriverOptions {
   readonly ledFor: () => number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Something came that the driver waits for. */
-  readonly wake: () => void;
 }
 
 type Changed = Partial<Omit<StepRun, "since">>;
-type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
 
 export class Driver {
   readonly #options: DriverOptions;
   readonly #transferring: Transferring;
-  /** Calls under way, and their results until they are stored. */
-  readonly #calls = new Map<string, HookResult | undefined>();
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.#transferring = new Transferring(options, (key, call, about) => this.#call(key, call, about));
+    this.#transferring = new Transferring(options);
   }
 
   /** @returns whether anything was written: then more may be due at once */
@@ -239,14 +234,17 @@ export class Driver {
       step: leaf.path,
       values: execution.values,
     };
-    const result = this.#call(key, call, about);
+    const result = this.#options.calls.result(key, call, about);
     if (result === undefined) return false;
     if (result.ok) {
       return await this.#end(writer, leaf, "done", `answered ${result.status}`, {
         answer: result.answer ?? null,
       });
     }
-    if (attempts > call.retries) return await this.#end(writer, leaf, "failed", result.reason);
+    if (attempts > call.retries) {
+      const state = leaf.mayFail === true ? "done" : "failed";
+      return await this.#end(writer, leaf, state, result.reason, { answer: null });
+    }
     return await this.#update(writer, leaf, { attempts: attempts + 1, says: result.reason });
   }
 
@@ -306,8 +304,7 @@ export class Driver {
     const last = transfers[i - 1];
     if (last?.since !== undefined && !this.#isOver(execution, leaf, last.since, leaf.pause, `pause ${i}`))
       return false;
-    const manner: Manner = leaf;
-    const step = await this.#transferring.step(writer, transfers[i]!, manner, {
+    const step = await this.#transferring.step(writer, transfers[i]!, leaf, {
       key: `${execution.id}/${leaf.path}/${i}`,
       title: leaf.title,
       next: (current, transfer: Transfer) => {
@@ -327,21 +324,6 @@ export class Driver {
   /** Takes back one thing of an execution that is reverted. @returns false when nothing is left, or it has to wait */
   async revert(writer: Writer): Promise<boolean | "done"> {
     return await this.#transferring.revert(writer);
-  }
-
-  /** The result of a call, once it is there; the same key is called once by this process. */
-  #call(key: string, call: Parameters<Caller["call"]>[0], about: object): HookResult | undefined {
-    if (this.#calls.has(key)) {
-      const result = this.#calls.get(key);
-      if (result !== undefined) this.#calls.delete(key);
-      return result;
-    }
-    this.#calls.set(key, undefined);
-    void this.#options.hooks.call(call, about, key).then((result) => {
-      this.#calls.set(key, result);
-      this.#options.wake();
-    });
-    return undefined;
   }
 
   #isOver(execution: Execution, leaf: Leaf, since: number, milliseconds: number, what = "late"): boolean {

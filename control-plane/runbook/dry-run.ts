@@ -33,6 +33,8 @@ export interface DryStep {
 
 export interface DryRun {
   readonly before: Projection;
+  /** What would hold after the last step. */
+  readonly config: Config;
   readonly steps: readonly DryStep[];
   readonly takes: number;
   /** What was taken for granted. */
@@ -106,6 +108,7 @@ export function dryRun(
   }
   return {
     before,
+    config: standing.config,
     steps,
     takes: steps.reduce((sum, { takes }) => sum + takes, 0),
     assumed: [

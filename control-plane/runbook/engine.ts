@@ -4,15 +4,15 @@
  * What an execution is stands in the store; here is only what was read of it. Who becomes the leader reads it and goes on;
  * who was deposed writes nothing any more, because its commits carry the epoch of its leadership.
  */
-import type { OverlaySet } from "../draft.ts";
 import type { Desk, OverlayChanges } from "../desk.ts";
-import { needed, type Standing } from "../draft.ts";
+import { needed, type OverlaySet, type Standing } from "../draft.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
 import { type PutDocument, type Store, Unavailable } from "../store/store.ts";
 import type { Base } from "../base.ts";
 import { Book, type Held, MOST_LIVE } from "./book.ts";
+import { Calls } from "./calls.ts";
 import { Driver } from "./driver.ts";
 import { expired, isEnding, succeeded } from "./ending.ts";
 import { EXECUTION, type Execution, isLive, ownerOf, withEntry } from "./execution.ts";
@@ -61,6 +61,7 @@ export class Engine {
   readonly #timers: Timers;
   readonly #rollouts: Rollouts;
   readonly #book: Book;
+  readonly #calls: Calls;
   /** One begins at a time: each is held against those that live. */
   #starting: Promise<unknown> = Promise.resolve();
   #isDriving = false;
@@ -70,12 +71,13 @@ export class Engine {
     this.#options = options;
     const { gateways, sight, hooks, store, now, monotonic } = options;
     this.#book = new Book(options);
+    this.#calls = new Calls(hooks, () => this.wake());
     this.#timers = new Timers(now, monotonic);
     this.#rollouts = new Rollouts(sight.evidence);
     this.#driver = new Driver({
       gateways,
       sight,
-      hooks,
+      calls: this.#calls,
       rollouts: this.#rollouts,
       read: options.read ?? (async () => {}),
       blob: (digest) => options.store.blob(digest),
@@ -83,7 +85,6 @@ export class Engine {
       ledFor: () => this.#book.ledFor,
       timers: this.#timers,
       now,
-      wake: () => this.wake(),
     });
   }
 
@@ -100,7 +101,7 @@ export class Engine {
         await this.#book.lead();
         if (this.#book.epoch === undefined) return;
         await Promise.all(this.#book.all.map((held) => this.#inTurn(held, () => this.#drive(held))));
-        await this.#forgetOld();
+        for (const id of await this.#book.forget()) this.#forget(id);
       } while (this.#isWoken);
     } catch (error) {
       this.#options.onError(error as Error);
@@ -149,12 +150,11 @@ export class Engine {
       if (live.length >= MOST_LIVE && supersedes === undefined) {
         throw new Refused("too-many", `${MOST_LIVE} executions live already; let some end first`);
       }
-      if (supersedes === undefined)
-        return await this.#begin(make(this.#book.nextId(), live, undefined), also);
+      if (supersedes === undefined) return await this.#begin(make(this.#book.nextId, live, undefined), also);
       const other = this.#book.get(supersedes.id);
       return await this.#inTurn(other, async () => {
         await this.#settle(other);
-        const made = make(this.#book.nextId(), this.#book.live, other.execution);
+        const made = make(this.#book.nextId, this.#book.live, other.execution);
         const what = `superseded by ${made.id}: ${made.reason}`;
         const entry = { at: this.#options.now(), by: made.owner.name, what };
         const ended = withEntry(supersedes.change(other.execution), entry);
@@ -228,28 +228,17 @@ export class Engine {
     return changed;
   }
 
-  /** The oldest that ended, where there are too many. */
-  async #forgetOld(): Promise<void> {
-    const epoch = this.#book.epoch;
-    const old = this.#book.superfluous();
-    if (old.length === 0 || epoch === undefined) return;
-    try {
-      await this.#options.desk.write({ epoch, deletes: old.map(({ document }) => document) });
-      for (const { held } of old) this.#book.drop(held.execution);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      for (const { held } of old) held.inDoubt = true;
-    }
-  }
-
   async #drive(held: Held): Promise<void> {
-    const { execution, version, inDoubt } = held;
-    const isAtRest = version === 0 || (!isLive(execution) && !isEnding(execution));
-    if (isAtRest && !inDoubt) return;
+    const { execution } = held;
+    if (isAtRest(held) && !held.inDoubt) return;
     try {
       await this.#settle(held);
       const writer = this.#writer(held);
-      for (let i = 0; i < STRIDE; i++) if (!(await this.#step(held, writer))) return;
+      for (let i = 0; i < STRIDE; i++) {
+        if (await this.#step(held, writer)) continue;
+        if (isAtRest(held)) this.#forget(execution.id);
+        return;
+      }
       this.#isWoken = true;
     } catch (error) {
       if (!(error instanceof Refused) && !(error instanceof Unavailable)) throw error;
@@ -265,7 +254,6 @@ export class Engine {
       const result = await this.#driver.revert(writer);
       if (result !== "done") return result;
       await writer.save(proven(held.execution, writer.standing, at));
-      this.#forget(execution.id);
       return false;
     }
     if (execution.state === "succeeded") return await this.#expire(writer, at);
@@ -277,12 +265,12 @@ export class Engine {
     if (await this.#lift(writer)) return true;
     if (!isDone) return false;
     await writer.save(succeeded(execution, at));
-    this.#rollouts.forget(execution.id);
     return false;
   }
 
   #forget(id: string): void {
     this.#timers.forget(id);
+    this.#calls.forget(id);
     this.#rollouts.forget(id);
   }
 
@@ -404,4 +392,9 @@ export class Engine {
     held.queue = turn.catch(() => {});
     return turn;
   }
+}
+
+/** Nothing of it is to be driven: it has ended, or was not written. */
+function isAtRest({ execution, version }: Held): boolean {
+  return version === 0 || (!isLive(execution) && !isEnding(execution));
 }

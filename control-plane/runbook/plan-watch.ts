@@ -2,11 +2,13 @@
  * Holds every plan against the fleet at each revision, and every five minutes: one that no longer fits is told at once, and not
  * on the night. The leader writes an event for each plan that turned, to either side.
  */
+import type { Logger } from "pino";
 import type { Config } from "../../model/config.ts";
 import { checkPlan, sampleValues } from "../../model/plan-check.ts";
 import { eachStep } from "../../model/plan-step.ts";
 import type { Plan } from "../../model/plan.ts";
 import { callsOf } from "./preparation.ts";
+import type { StoredEvent } from "../store/store.ts";
 import type { Caller } from "./hooks.ts";
 
 /** Milliseconds. */
@@ -38,6 +40,11 @@ export class PlanWatch {
 
   constructor(options: PlanWatchOptions) {
     this.#options = options;
+  }
+
+  /** Plan → why it does not fit, as it was told last. */
+  get unfit(): ReadonlyMap<string, string> {
+    return this.#told;
   }
 
   /** Called often; cheap where nothing changed. */
@@ -85,4 +92,17 @@ function turnsOf(before: ReadonlyMap<string, string>, after: ReadonlyMap<string,
     ...red.map(([plan, why]) => ({ plan, fits: false, problems: [why] })),
     ...green.map((plan) => ({ plan, fits: true, problems: [] })),
   ];
+}
+
+/** What watchers and the log are told of them. */
+export function newsOf(
+  turns: readonly PlanTurn[],
+  at: number,
+  log: Pick<Logger, "info" | "error">,
+): Omit<StoredEvent, "number">[] {
+  for (const { plan, fits, problems } of turns) {
+    if (fits) log.info({ plan }, "the plan fits the fleet again");
+    else log.error({ plan, problems }, "the plan does not fit the fleet any more");
+  }
+  return turns.map((turn) => ({ at, type: "plan", body: JSON.stringify(turn) }));
 }

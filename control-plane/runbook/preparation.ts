@@ -56,7 +56,7 @@ export function prepare(
   const checked = checkPlan(plan, config, request.values);
   const problems = [
     ...checked.problems.map(({ message, field }) => (field === "" ? message : `${field}: ${message}`)),
-    ...[...eachStep(checked.steps)].flatMap((step) => {
+    ...[...eachStep([...lossSteps(plan, checked), ...checked.steps])].flatMap((step) => {
       const refusal = callsOf(step).map((call) => hooks.refusal(call));
       return refusal.flatMap((one) => (one === undefined ? [] : [`step ${step.path}: ${one}`]));
     }),
@@ -65,7 +65,12 @@ export function prepare(
     const message = `plan ${plan.name} does not fit: ${problems.slice(0, 5).join("; ")}`;
     throw new Refused("invalid-configuration", message, { problems });
   }
-  const steps = [...practiceStep(plan, practice), ...checked.steps, ...successStep(checked)];
+  const steps = [
+    ...practiceStep(plan, practice),
+    ...lossSteps(plan, checked),
+    ...checked.steps,
+    ...successStep(checked),
+  ];
   const digest = digestOf(JSON.stringify([plan, Object.fromEntries(checked.values), steps]));
   return { plan, checked, steps, digest };
 }
@@ -87,6 +92,47 @@ export function practiceStep({ rehearseEvery }: Plan, { provenAt, now }: Practic
       : `it went through ${Math.round((now - provenAt) / DAY)} days ago`;
   const title = `somebody agrees: ${since}`;
   return [{ path: "0", title, kind: "approve", role: "approver", count: 1, timeout: PRACTICE_TIMEOUT }];
+}
+
+const LAG = "lag";
+
+/** What may be lost with a unit that is dead is known, or somebody else agrees. */
+export function lossSteps({ kind, lag }: Plan, { values }: Pick<CheckedPlan, "values">): Step[] {
+  if (kind !== "failover") return [];
+  const agree = (path: string, title: string): Step => ({
+    path,
+    title,
+    kind: "approve",
+    role: "approver",
+    count: 1,
+    timeout: PRACTICE_TIMEOUT,
+  });
+  if (lag === undefined)
+    return [agree("loss", "somebody else knows that nobody says how far the data is behind")];
+  const url = lag.url.replace(/\$\{([^${}]*)\}/g, (all, name: string) => values.get(name.trim()) ?? all);
+  const bear = lag.bear / 1000;
+  const text = `answer{step=${LAG},field=seconds} <= ${bear}`;
+  const condition: Expression = [
+    [{ metric: "answer", labels: { step: LAG, field: "seconds" }, operator: "<=", value: bear, text }],
+  ];
+  return [
+    {
+      path: LAG,
+      title: "how far the data is behind",
+      kind: "hook",
+      call: { url, body: undefined, timeout: 5_000, retries: 1 },
+      mayFail: true,
+    },
+    {
+      path: "loss",
+      title: `at most ${bear} s of writes may be lost`,
+      kind: "if",
+      condition,
+      window: "10s",
+      yes: [],
+      no: [agree("loss.else.1", "somebody else knows what may be lost")],
+    },
+  ];
 }
 
 function successStep({ success, steps }: CheckedPlan): Step[] {

@@ -1,12 +1,10 @@
 /** Takes a transfer through its phases, there and back. Decides from what is stored and seen, one commit at a time. */
-import type { HookCall } from "../../model/plan-step.ts";
 import { eachStep } from "../../model/plan-step.ts";
 import type { Overlay } from "../../model/overlay.ts";
 import { draftOverlays, type Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import type { DriverOptions } from "./driver.ts";
 import { type Execution, ownerOf, type Transfer, withEntry } from "./execution.ts";
-import type { HookResult } from "./hooks.ts";
 import { owning } from "./owning.ts";
 import { FENCE_TIMEOUT, fenceOf, type Manner, request, strangers, switchOf, unfenced } from "./transfers.ts";
 import { deadUnit } from "../rollouts/taking-back.ts";
@@ -24,14 +22,9 @@ const BACK: Manner = { hold: 2_000, catchUp: undefined };
 
 export class Transferring {
   readonly #options: DriverOptions;
-  readonly #call: (key: string, call: HookCall, about: object) => HookResult | undefined;
 
-  constructor(
-    options: DriverOptions,
-    call: (key: string, call: HookCall, about: object) => HookResult | undefined,
-  ) {
+  constructor(options: DriverOptions) {
     this.#options = options;
-    this.#call = call;
   }
 
   /** @returns whether anything was written, or why it failed: the fence is lifted by then */
@@ -111,7 +104,7 @@ export class Transferring {
             revision: transfer.revision,
           },
         };
-        const result = this.#call(`${place.key}/${transfer.since}`, manner.catchUp!, about);
+        const result = this.#options.calls.result(`${place.key}/${transfer.since}`, manner.catchUp!, about);
         if (result === undefined) return false;
         if (!result.ok)
           return await this.#cancel(writer, transfer, place, `catch-up failed: ${result.reason}`);

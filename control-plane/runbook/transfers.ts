@@ -13,7 +13,7 @@ import type { Gateways } from "../publish/gateways.ts";
 import type { Roster } from "../publish/roster.ts";
 import type { Transfer } from "./execution.ts";
 
-type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
+export type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
 
 /** How slots move, whoever moves them. */
 export interface Manner {

@@ -25,6 +25,8 @@ export interface Settings {
   readonly guards: boolean;
   readonly planes: number;
   readonly clients?: number;
+  /** All gateways begin at the same control plane. */
+  readonly together?: boolean;
   /** Share of the messages that are lost; undefined: by the seed, at most 5 %. */
   readonly loss?: number;
   /** What goes wrong; undefined: everything. */
@@ -110,7 +112,7 @@ export class FencedMove {
     this.#units = UNITS.map((name) => new Unit(name, world, this.#ledger, settings.guards));
     this.#data = new DataSystem(world, this.#units, HOME, settings.flaws.isHasty === true);
     this.#planes = Array.from({ length: settings.planes }, (_, i) => this.#plane(`cp-${i + 1}`));
-    this.#gateways = [0, 1, 2].map((i) => this.#gateway(`gw-${i + 1}`, i));
+    this.#gateways = [0, 1, 2].map((i) => this.#gateway(`gw-${i + 1}`, settings.together ? 0 : i));
   }
 
   async run(): Promise<Outcome> {
@@ -133,7 +135,7 @@ export class FencedMove {
     for (const gateway of this.#gateways) gateway.isDiskFull = false;
     await world.run(DEADLINE, () => this.#isOver);
     // What is under way ends, and replication does.
-    await world.run(world.now + 8_000);
+    await world.run(world.now + 5_000);
     const outcome = await this.#outcome();
     await this.#disk.close();
     return outcome;
@@ -316,7 +318,7 @@ export class FencedMove {
     const middle = (await this.#executions()).filter(({ runs }) =>
       Object.values(runs).some(({ transfers }) => transfers?.some(({ phase }) => phase === "fenced")),
     );
-    this.#isOver = live.length === 0 && middle.length === 0 && this.world.now > CHAOS + 5_000;
+    this.#isOver = live.length === 0 && middle.length === 0 && this.world.now > CHAOS + 2_500;
   }
 
   #wall(plane: Plane): number {

@@ -129,8 +129,11 @@ export class Unit extends Process {
 
   /** From now on no write of these slots under this epoch, or an older one, is done here. */
   close(slots: readonly number[], epoch: number, revision: number): void {
-    if ((this.#known?.revision ?? 0) > revision) return;
-    for (const slot of slots) this.#closed.set(slot, { epoch, revision });
+    const { fences = [] } = this.#known?.placement ?? {};
+    const fenced = new Set(fences.flatMap((fence) => [...slotsOf(fence.slots)]));
+    // Who asks late, after the fence was lifted again, closes nothing.
+    const isLate = (this.#known?.revision ?? 0) > revision;
+    for (const slot of slots) if (!isLate || fenced.has(slot)) this.#closed.set(slot, { epoch, revision });
   }
 
   /** What the placement is by now: a slot that stays is open again. */

@@ -279,3 +279,37 @@ test("what an activation laid ends by itself, where its plan says so", async () 
   assert.equal(book.standing.overlays.length, 0);
   assert.equal((await book.execution(id)).state, "reverted");
 });
+
+test("the users of a dead unit go elsewhere when little is lost, or somebody else knows what", async () => {
+  const plan =
+    'kind: failover\nlag: { hook: "http://data.example/lag?unit=${unit}", bear: 5s }\nparameters: { unit: { type: unit } }\nsteps: [ { pin: a, unit: "${unit}" } ]\n';
+  const lagging = async (answer: object | undefined): Promise<{ fleet: Runbook; id: string }> => {
+    const fleet = new Runbook({ p: plan });
+    const asked: string[] = [];
+    fleet.answer = async (url) => {
+      asked.push(url);
+      return answer === undefined
+        ? { ok: false, reason: "nobody answers" }
+        : { ok: true, status: 200, answer };
+    };
+    await fleet.boot();
+    const { id } = await fleet.start("p", { unit: "sz" });
+    await fleet.settle();
+    assert.equal(asked[0], "http://data.example/lag?unit=sz");
+    return { fleet, id };
+  };
+  const little = await lagging({ seconds: 4.5 });
+  assert.equal((await little.fleet.execution(little.id)).state, "succeeded");
+  const record = (await little.fleet.execution(little.id)).timeline.map(({ what }) => what).join("\n");
+  assert.match(record, /answer\{step=lag,field=seconds\} <= 5 \(is 4.5\)/, "what may be lost is on record");
+  for (const answer of [{ seconds: 6 }, {}, undefined]) {
+    const { fleet, id } = await lagging(answer);
+    const execution = await fleet.execution(id);
+    assert.equal(execution.state, "running");
+    assert.equal(execution.runs["loss.else.1"]?.says, "waits for 1 × approver");
+    const bob = { name: "bob", role: "approver" as const };
+    await fleet.command(id, (one) => command.approve(one, bob, execution.digest, "we bear it", fleet.wall));
+    await fleet.settle();
+    assert.equal((await fleet.execution(id)).state, "succeeded");
+  }
+});
