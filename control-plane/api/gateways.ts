@@ -28,7 +28,7 @@ const AckShape = Type.Object(
 );
 
 export function registerGateways(api: FastifyInstance, plane: Plane): void {
-  const { publisher, gateways, roster, desk, figures } = plane;
+  const { publisher, gateways, roster, desk, figures, relay } = plane;
   api.get<{ Querystring: NamedPageQuery }>(
     "/v1/gateways",
     {
@@ -104,7 +104,7 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
     { ...said("What a gateway sees, once a second", ReportShape), bodyLimit: MOST_REPORT_BYTES },
     async ({ params, body: { slice, ...report } }, reply) => {
       gateways.reported(params.gateway, report);
-      if (slice !== undefined) figures.add(params.gateway, slice);
+      if (slice !== undefined && figures.add(params.gateway, slice)) relay?.take(params.gateway, slice);
       return reply.code(204).send();
     },
   );

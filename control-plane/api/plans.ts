@@ -1,7 +1,9 @@
 /** Contingency plans, and what runs of them. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
+import type { Config } from "../../model/config.ts";
 import { describeEvaluation } from "../../model/figure-expression.ts";
+import { sectionsOf } from "../../model/snapshot.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
@@ -35,6 +37,8 @@ interface DryBody {
   readonly writes?: number;
   /** Route → requests per second, in place of what is measured. */
   readonly load?: Readonly<Record<string, number>>;
+  /** Answers with what decides where requests go, before and after: for whoever replays a log. */
+  readonly routing?: boolean;
 }
 
 interface CommandBody {
@@ -42,6 +46,13 @@ interface CommandBody {
   readonly without?: readonly string[];
   readonly step?: string;
   readonly digest?: string;
+}
+
+/** As gateways get them: of what would hold, the sections that are different. */
+function routingOf(before: Config, after: Config, unhealthy: readonly string[]): object {
+  const was = sectionsOf(before);
+  const is = [...sectionsOf(after)].filter(([name, text]) => was.get(name) !== text);
+  return { before: Object.fromEntries(was), after: Object.fromEntries(is), unhealthy };
 }
 
 /** Commands on an execution, by the end of their path. */
@@ -117,6 +128,7 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
             load: Type.Optional(
               Type.Record(Type.String({ maxLength: 63 }), Type.Number({ minimum: 0, maximum: 1e9 }), strict),
             ),
+            routing: Type.Optional(Type.Boolean()),
           },
           strict,
         ),
@@ -133,19 +145,16 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       const load = new Map([...(known ?? [])].map(([route, rps]) => [route, rps * scale]));
       const execution = executionOf("ex-0", prepared, request, actor, now(), undefined);
       const { violations } = plane;
-      const options = { violations, load, unhealthy: sight.unhealthy(config), writes, now: now() };
+      const unhealthy = sight.unhealthy(config);
+      const options = { violations, load, unhealthy, writes, now: now() };
       const required = prepared.checked.require.map((one) => {
         const seen = sight.evaluate(one, "10s", 0, config, undefined);
         return { holds: seen.holds ?? null, says: describeEvaluation(seen) };
       });
       const loadKnown = known !== undefined;
-      return {
-        plan: params.name,
-        loadKnown,
-        scale,
-        required,
-        ...dryRun(execution, standing, actor, options),
-      };
+      const { config: after, ...run } = dryRun(execution, standing, actor, options);
+      const routing = body.routing === true ? { routing: routingOf(config, after, [...unhealthy]) } : {};
+      return { plan: params.name, loadKnown, scale, required, ...run, ...routing };
     },
   );
 

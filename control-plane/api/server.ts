@@ -13,6 +13,7 @@ import type { Violation } from "../../model/safety-check.ts";
 import type { StressMark } from "../../model/stress-mark.ts";
 import type { Actor, Draft } from "../draft.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
+import type { FigureRelay } from "../publish/figure-relay.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
 import type { Roster } from "../publish/roster.ts";
@@ -23,6 +24,9 @@ import type { Sight } from "../runbook/sight.ts";
 import type { Deed } from "../safety-gate.ts";
 import type { Store } from "../store/store.ts";
 import type { Role, Tokens } from "../tokens.ts";
+import type { Alerting } from "../alerts/alerting.ts";
+import { registerAcknowledgement } from "./acknowledgement.ts";
+import { registerAlerts } from "./alerts.ts";
 import { registerAudit } from "./audit.ts";
 import { takeJson } from "./body.ts";
 import { registerConfiguration } from "./configuration.ts";
@@ -39,6 +43,7 @@ import { registerRehearsals } from "./rehearsals.ts";
 import { registerRevisions } from "./revisions.ts";
 import { REFUSALS } from "./schemas.ts";
 import { registerSession } from "./session.ts";
+import { registerSilences } from "./silences.ts";
 import { registerStatus } from "./status.ts";
 import { registerStress } from "./stress.ts";
 import { registerTokens } from "./tokens.ts";
@@ -56,9 +61,12 @@ export interface Plane {
   readonly engine: Engine;
   readonly sight: Sight;
   readonly hooks: Hooks;
+  readonly alerting: Alerting;
   /** The safety rules that a change would break. */
   readonly violations: (draft: Draft, deed: Deed) => readonly Violation[];
   readonly figures: FleetFigures;
+  /** Undefined: no other control plane has this store. */
+  readonly relay: FigureRelay | undefined;
   /** Signs a stress mark that gateways take. */
   readonly mint: (mark: StressMark) => string;
   /** Milliseconds since 1970. */
@@ -169,6 +177,9 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerPlans(routes, plane);
     registerRollouts(routes, plane);
     registerRehearsals(routes, plane);
+    registerAlerts(routes, plane);
+    registerSilences(routes, plane);
+    registerAcknowledgement(routes, plane);
     routes.get("/openapi.json", { schema: { hide: true } }, () => api.swagger());
     routes.get("/healthz", { schema: { hide: true } }, (_request, reply) => {
       reply.type("text/plain").send("ok\n");

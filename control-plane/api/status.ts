@@ -1,6 +1,7 @@
 /** What holds, and who serves it. */
 import type { FastifyInstance } from "fastify";
 import { describeChange } from "../../model/overlay.ts";
+import { drainStandings, gatewayStandings } from "../fleet-gateways.ts";
 import { unitStandings } from "../fleet-units.ts";
 import { fleetViews } from "../fleet-views.ts";
 import { Anything, responses } from "./schemas.ts";
@@ -24,6 +25,8 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
   const standing = desk.standing;
   const known = gateways.list();
   const revision = standing?.revision;
+  const units = standing?.config.fleet.units ?? [];
+  const silence = gateways.silence.bind(gateways);
   return {
     fleet: standing?.config.fleet.name ?? null,
     revision: revision ?? null,
@@ -32,16 +35,10 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
     store: store.where,
     now: now(),
     convergence: gateways.convergence(revision?.number ?? 0),
-    units: unitStandings(standing?.config.fleet.units ?? [], known),
+    units: unitStandings(units, known),
+    drains: drainStandings(units, known, silence),
     views: fleetViews(gateways.live().flatMap(({ report }) => report ?? [])),
     overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
-    gateways: known.map(({ name, connected, heardAt, epoch: served, revision: number, refused }) => ({
-      gateway: name,
-      connected,
-      heardAt,
-      epoch: served,
-      revision: number,
-      refused: refused ?? null,
-    })),
+    gateways: gatewayStandings(known, revision?.number ?? 0, silence),
   };
 }

@@ -61,7 +61,11 @@ export function registerWatch(api: FastifyInstance, { store }: Plane): void {
         reading = false;
       };
       const stop = store.onChange(() => void look());
-      const beat = setInterval(() => raw.write(": beat\n\n"), BEAT_EVERY);
+      const beat = setInterval(() => {
+        // Whoever lost the right to watch loses the stream.
+        if (request.identity.stands()) raw.write(": beat\n\n");
+        else raw.destroy();
+      }, BEAT_EVERY);
       raw.on("error", () => {});
       raw.on("close", () => {
         watchers--;

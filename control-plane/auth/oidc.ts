@@ -5,6 +5,7 @@
  * everybody has, would be the secret. What the token says of keys (`jwk`, `jku`, `x5u`) is not looked at.
  */
 import { errors, type JWTPayload, jwtVerify } from "jose";
+import type { Logger } from "pino";
 import { Refused } from "../refused.ts";
 import { ROLES, type Role } from "../tokens.ts";
 import { type Identity, NotProven } from "./identity.ts";
@@ -24,6 +25,21 @@ export interface OidcOptions extends OidcSettings {
   readonly now: () => number;
   readonly monotonic: () => number;
   readonly onChange: (reason: string | undefined) => void;
+}
+
+/** Undefined where no provider is configured; what becomes of its keys is logged. */
+export function openOidc(
+  settings: OidcSettings | undefined,
+  { log, now, monotonic }: Pick<OidcOptions, "now" | "monotonic"> & { readonly log: Logger },
+): Oidc | undefined {
+  if (settings === undefined) return undefined;
+  const { issuer } = settings;
+  const onChange = (reason: string | undefined): void => {
+    if (reason === undefined) log.info({ issuer }, "the identity provider answers again");
+    else
+      log.warn({ issuer, reason }, "the identity provider's keys cannot be had; tokens of our own work on");
+  };
+  return new Oidc({ ...settings, now, monotonic, onChange });
 }
 
 /** A JWT has three parts and begins with an object; tokens of our own begin with `tg_` and have no dots. */

@@ -26,7 +26,7 @@ export function App() {
   return (
     <>
       {/* Nothing of one person's pages is left in another one's. */}
-      <Frame key={state.person.name} person={state.person} />
+      <Frame key={`${state.person.name} ${state.person.role}`} person={state.person} />
       {state.state === "over" && (
         <Dialog title={text.session.over}>
           <p>{text.session.overHint}</p>

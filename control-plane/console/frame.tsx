@@ -1,17 +1,15 @@
 /** The frame around every page: the menu, how live it is, and the red thing when somebody is needed. */
 import { useEffect, useRef } from "preact/hooks";
 import { useConsole } from "./data/console.ts";
-import { type Person } from "./data/shapes.ts";
+import type { Person } from "./data/shapes.ts";
 import { useStore } from "./data/store.ts";
 import { Needs } from "./needs.tsx";
 import { PAGES } from "./pages.tsx";
 import { Logo } from "./pages/sign-in.tsx";
 import { place, to } from "./router.ts";
 import { useText } from "./text/text.ts";
-import { durationText } from "./ui/format.ts";
 import { Empty } from "./ui/parts.tsx";
 import { Switches } from "./ui/switches.tsx";
-import { useTime } from "./ui/time.tsx";
 
 export function Frame({ person }: { readonly person: Person }) {
   const own = useConsole();
@@ -36,9 +34,9 @@ export function Frame({ person }: { readonly person: Person }) {
   const current = page?.under ?? page?.id;
   return (
     <div class="frame">
-      <a class="skip" href="#main" onClick={(event) => skipTo(event, main.current)}>
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
         {text.skip}
-      </a>
+      </button>
       <header class="top">
         <a class="brand" href={to("fleet")}>
           <Logo /> <b>{fleet ?? text.brand}</b>
@@ -83,22 +81,14 @@ export function Frame({ person }: { readonly person: Person }) {
   );
 }
 
-/** The address says which page it is, and must not be changed by a jump on it. */
-function skipTo(event: Event, element: HTMLElement | null): void {
-  event.preventDefault();
-  element?.focus();
-}
-
 function Liveness() {
   const { fleet } = useConsole();
   const text = useText();
-  const { state, since } = useStore(fleet.stream.state);
-  const time = useTime();
-  const word = state === "lost" ? text.live.lost(durationText(time - since)) : text.live[state];
+  const { state } = useStore(fleet.stream.state);
   return (
     <span class={`live ${state}`} role="status">
       <i aria-hidden="true" />
-      {word}
+      {text.live[state]}
     </span>
   );
 }

@@ -3,6 +3,8 @@ import "uplot/dist/uPlot.min.css";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/parts.css";
+import "./style/forms.css";
+import "./style/plans.css";
 import "./style/pages.css";
 import { render } from "preact";
 import { App } from "./app.tsx";

@@ -1,13 +1,14 @@
 /** The big red thing: what needs a person, and the way there. */
+import { useState } from "preact/hooks";
 import { useConsole } from "./data/console.ts";
 import { type Need, needsOf } from "./data/needs.ts";
 import { may, type Person } from "./data/shapes.ts";
 import { useStore } from "./data/store.ts";
-import { OverrideButton } from "./override.tsx";
+import { OverrideDialog } from "./override.tsx";
 import { to } from "./router.ts";
 import type { Text } from "./text/en.ts";
-import { useText } from "./text/text.ts";
-import { durationText } from "./ui/format.ts";
+import { TAGS, useText } from "./text/text.ts";
+import { momentText } from "./ui/format.ts";
 import { useTime } from "./ui/time.tsx";
 
 /** Lines that are shown; whoever has more has one big problem. */
@@ -18,9 +19,11 @@ const MOST_NAMES = 5;
 const LOST = 3_000;
 
 export function Needs({ person }: { readonly person: Person }) {
-  const { fleet, operations } = useConsole();
+  const { fleet, operations, preferences, ambient } = useConsole();
   const text = useText();
   const stream = useStore(fleet.stream.state);
+  const language = TAGS[useStore(preferences.language)];
+  const [asked, setAsked] = useState<string | undefined>();
   const time = useTime();
   const needs = needsOf({
     fleet: useStore(fleet.now),
@@ -29,31 +32,37 @@ export function Needs({ person }: { readonly person: Person }) {
     overrides: useStore(operations.overrides),
     now: time,
   });
-  const isLost = stream.state === "lost" && time - stream.since > LOST;
-  if (needs.length === 0 && !isLost) return <div class="needs" aria-live="assertive" />;
+  const isLost = stream.state === "lost" && ambient.now() - stream.since > LOST;
   return (
-    <div class="needs" aria-live="assertive">
-      {isLost && <p class="lost">{text.live.lostBanner(durationText(time - stream.since))}</p>}
-      {needs.length > 0 && (
-        <section class="banner" aria-label={text.need.title(needs.length)}>
-          <h2>{text.need.title(needs.length)}</h2>
-          <ul>
-            {needs.slice(0, MOST).map((need) => (
-              <li key={JSON.stringify(need)}>
-                <span>{wordsOf(need, text)}</span>
-                {need.kind === "override" ? (
-                  may(person.role, "approver") &&
-                  need.askedBy !== person.name && <OverrideButton need={need} />
-                ) : (
-                  <a href={linkOf(need)}>{text.need.look}</a>
-                )}
-              </li>
-            ))}
-            {needs.length > MOST && <li>{text.need.more(needs.length - MOST)}</li>}
-          </ul>
-        </section>
-      )}
-    </div>
+    <>
+      <div class="needs" aria-live="assertive">
+        {isLost && <p class="lost">{text.live.lostBanner(momentText(stream.since, language))}</p>}
+        {needs.length > 0 && (
+          <section class="banner" aria-label={text.need.title(needs.length)}>
+            <h2>{text.need.title(needs.length)}</h2>
+            <ul>
+              {needs.slice(0, MOST).map((need) => (
+                <li key={JSON.stringify(need)}>
+                  <span>{wordsOf(need, text)}</span>
+                  {need.kind === "override" ? (
+                    may(person.role, "approver") &&
+                    need.askedBy !== person.name && (
+                      <button type="button" onClick={() => setAsked(need.id)}>
+                        {text.need.look}
+                      </button>
+                    )
+                  ) : (
+                    <a href={linkOf(need)}>{text.need.look}</a>
+                  )}
+                </li>
+              ))}
+              {needs.length > MOST && <li>{text.need.more(needs.length - MOST)}</li>}
+            </ul>
+          </section>
+        )}
+      </div>
+      {asked !== undefined && <OverrideDialog id={asked} onClose={() => setAsked(undefined)} />}
+    </>
   );
 }
 

@@ -5,7 +5,7 @@ import { Api, Problem } from "./api.ts";
 import type { Ambient } from "./event-stream.ts";
 import { Fleet } from "./fleet.ts";
 import { Operations } from "./operations.ts";
-import { Preferences } from "./preferences.ts";
+import type { Preferences } from "./preferences.ts";
 import { may, type Person, type Role } from "./shapes.ts";
 import { Store } from "./store.ts";
 

@@ -66,6 +66,8 @@ export class EventStream {
     window.clearInterval(this.#watchdog);
     window.clearTimeout(this.#retry);
     this.#abort?.abort();
+    this.#abort = undefined;
+    this.#set("connecting");
   }
 
   /** A machine that slept, or a network that changed: what stands may be dead, and nobody says so. */
@@ -114,7 +116,8 @@ export class EventStream {
 
   #lost(): void {
     this.#abort = undefined;
-    this.#set("lost");
+    // Whoever stopped it does not miss it.
+    this.#set(this.#runs ? "lost" : "connecting");
     this.#again(this.#pause * (0.5 + this.#options.ambient.random()));
     this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2);
   }

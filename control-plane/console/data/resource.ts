@@ -1,7 +1,8 @@
 /** Something of the API that a page shows, read again by itself. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Problem } from "./api.ts";
+import { type Api, Problem } from "./api.ts";
 import { useConsole } from "./console.ts";
+import type { ShownOverlay } from "./shapes.ts";
 
 export interface Resource<T> {
   readonly data: T | undefined;
@@ -19,8 +20,36 @@ export interface ResourceOptions {
 /** A read takes at most this part of the time. */
 const MOST_WORK = 5;
 
-/** Something of the API. What was read last stays when it cannot be read anew. @param path undefined: nothing yet */
+/** Something of the API, by its path. @param path undefined: nothing yet */
 export function useResource<T>(path: string | undefined, options: ResourceOptions = {}): Resource<T> {
+  return useReading<T>(path, (api, signal) => api.get<T>(path!, signal), options);
+}
+
+/** Pages of overlays: more of them are somebody's mistake. */
+const MOST_PAGES = 20;
+
+/** All that lies over the base. */
+export function useOverlays(options: ResourceOptions = { follow: true }): Resource<readonly ShownOverlay[]> {
+  return useReading("overlays", allOverlays, options);
+}
+
+async function allOverlays(api: Api, signal: AbortSignal): Promise<readonly ShownOverlay[]> {
+  const all: ShownOverlay[] = [];
+  let query = "";
+  for (let page = 0; page < MOST_PAGES; page++) {
+    const path = `/v1/overlays${query}`;
+    const { overlays, next } = await api.get<{ overlays: ShownOverlay[]; next: string | null }>(path, signal);
+    all.push(...overlays);
+    if (next === null) break;
+    query = `?after=${encodeURIComponent(next)}`;
+  }
+  return all;
+}
+
+type Read<T> = (api: Api, signal: AbortSignal) => Promise<T>;
+
+/** What was read last stays when it cannot be read anew. @param path says what is read; undefined: nothing yet */
+function useReading<T>(path: string | undefined, get: Read<T>, options: ResourceOptions): Resource<T> {
   const { api, operations, session, ambient } = useConsole();
   const { every, follow = false } = options;
   const [state, setState] = useState<{ path?: string; data?: T; problem?: Problem }>({});
@@ -39,7 +68,7 @@ export function useResource<T>(path: string | undefined, options: ResourceOption
       window.clearTimeout(timer);
       const began = ambient.now();
       try {
-        const data = await api.get<T>(path, abort.signal);
+        const data = await get(api, abort.signal);
         if (!abort.signal.aborted) setState({ path, data });
       } catch (error) {
         if (abort.signal.aborted) return;

@@ -4,7 +4,7 @@ import type { Execution } from "../../runbook/execution.ts";
 import { useConsole, useMay } from "../data/console.ts";
 import { awaitedRole } from "../data/needs.ts";
 import { LIVE } from "../data/operations.ts";
-import { useResource } from "../data/resource.ts";
+import { useOverlays, useResource } from "../data/resource.ts";
 import { may, type Person, type Role, ROLES, type ShownOverlay } from "../data/shapes.ts";
 import { to } from "../router.ts";
 import type { Text } from "../text/en.ts";
@@ -36,8 +36,7 @@ export function ExecutionPage({ name }: { readonly name: string }) {
     follow: true,
     ...(isLive ? { every: 1_000 } : {}),
   });
-  const overlays =
-    useResource<{ overlays: ShownOverlay[] }>("/v1/overlays", { follow: true }).data?.overlays ?? [];
+  const overlays = useOverlays().data ?? [];
   if (data === undefined) {
     return (
       <>
@@ -61,12 +60,7 @@ export function ExecutionPage({ name }: { readonly name: string }) {
             [text.common.by, owner.name],
             [text.common.reason, reason],
             [text.common.since, <Moment key="since" at={at} />],
-            [
-              "",
-              endedAt === undefined
-                ? text.execution.forTime(durationText(time - at))
-                : text.execution.took(durationText(endedAt - at)),
-            ],
+            [text.execution.duration, durationText((endedAt ?? time) - at)],
             ...Object.entries(values).map(([parameter, value]) => [parameter, value] as const),
           ]}
         />

@@ -1,7 +1,7 @@
 /** What differs from the base right now: by whom, why, and until when. */
 import { useState } from "preact/hooks";
 import { useMay } from "../data/console.ts";
-import { useResource } from "../data/resource.ts";
+import { useOverlays } from "../data/resource.ts";
 import type { ShownOverlay } from "../data/shapes.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";
@@ -13,7 +13,7 @@ import { type Column, VirtualTable } from "../ui/virtual-table.tsx";
 export function OverlaysPage() {
   const text = useText();
   const isOperator = useMay("operator");
-  const { data, problem, reload } = useResource<{ overlays: ShownOverlay[] }>("/v1/overlays", {
+  const { data, problem, reload } = useOverlays({
     follow: true,
     every: 15_000,
   });
@@ -78,12 +78,12 @@ export function OverlaysPage() {
         <Unread problem={problem} reload={reload} />
       ) : (
         <Panel>
-          {data.overlays.length === 0 ? (
+          {data.length === 0 ? (
             <Empty>{text.overlays.none}</Empty>
           ) : (
             <VirtualTable
               label={text.overlays.title}
-              rows={data.overlays}
+              rows={data}
               keyOf={({ id }) => id}
               columns={columns}
               height={48}

@@ -27,7 +27,8 @@ export function PlanPage({ name }: { readonly name: string }) {
   const [running, setRunning] = useState(false);
   const isOperator = useMay("operator");
   const plan = data?.plans.find((one) => one.name === name);
-  const answerOf = (parameter: PlanParameter): string => typed[parameter.name] ?? firstValue(parameter, names);
+  const answerOf = (parameter: PlanParameter): string =>
+    typed[parameter.name] ?? firstValue(parameter, names);
   const values = Object.fromEntries(
     (plan?.parameters ?? [])
       .map((one) => [one.name, answerOf(one).trim()] as const)
@@ -70,6 +71,7 @@ export function PlanPage({ name }: { readonly name: string }) {
         {name}
       </Heading>
       <p class="lead">{plan.summary}</p>
+      {plan.kind === "failover" && <p class="note tone-warn">{text.plans.mayLose}</p>}
       {!plan.fits && <div class="refusal">{plan.problems.join("; ")}</div>}
       <div class="columns">
         <div>
@@ -134,7 +136,6 @@ function RunDialog({
       title={text.plans.runTitle(plan)}
       action={text.plans.runNow(plan)}
       wide
-      danger
       command={
         isRunnable(dry)
           ? (reason) => ({ method: "POST", path: "/v1/executions", body: { plan, values, reason } })

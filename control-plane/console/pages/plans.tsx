@@ -37,7 +37,7 @@ export function PlansPage() {
               <li key={name}>
                 <a class="card" href={to("plans", name)}>
                   <span class="line">
-                    <b>{name}</b>
+                    <b class="title">{name}</b>
                     <State
                       state={fits ? "done" : "failed"}
                       word={fits ? text.plans.fits : text.plans.misfits}

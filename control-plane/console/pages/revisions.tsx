@@ -50,7 +50,7 @@ export function RevisionsPage() {
   return (
     <>
       <Heading side={now !== undefined && <Convergence now={now} />}>{text.revisions.title}</Heading>
-      <div class="columns">
+      <div class="columns left">
         <Panel flush>
           <div class="scroll">
             <table class="revisions">

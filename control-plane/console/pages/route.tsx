@@ -2,8 +2,8 @@
 import { useRef, useState } from "preact/hooks";
 import { useConsole, useMay } from "../data/console.ts";
 import { History } from "../data/history.ts";
-import { useResource } from "../data/resource.ts";
-import type { Figures, RouteDetail, Series, ShownOverlay } from "../data/shapes.ts";
+import { useOverlays, useResource } from "../data/resource.ts";
+import type { Figures, RouteDetail, Series } from "../data/shapes.ts";
 import { to } from "../router.ts";
 import type { Text } from "../text/en.ts";
 import { useText } from "../text/text.ts";
@@ -154,9 +154,9 @@ function policiesOf({ route }: RouteDetail, text: Text): [string, string][] {
 function DegradeButton({ route, hasFallback }: { readonly route: string; readonly hasFallback: boolean }) {
   const text = useText();
   const isOperator = useMay("operator");
-  const { data, reload } = useResource<{ overlays: ShownOverlay[] }>("/v1/overlays", { follow: true });
+  const { data, reload } = useOverlays();
   const [open, setOpen] = useState(false);
-  const laid = data?.overlays.find(({ change }) => change.kind === "degrade" && change.route === route);
+  const laid = data?.find(({ change }) => change.kind === "degrade" && change.route === route);
   if (!isOperator || data === undefined || (laid === undefined && !hasFallback)) return null;
   const close = (): void => {
     setOpen(false);

@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import { useConsole, useMay } from "../data/console.ts";
 import { stateOf } from "../data/fleet.ts";
-import { useResource } from "../data/resource.ts";
-import type { Figures, Series, ShownOverlay, UnitDetail } from "../data/shapes.ts";
+import { useOverlays, useResource } from "../data/resource.ts";
+import type { Figures, Series, UnitDetail } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";
@@ -200,10 +200,10 @@ function Breakers({ detail: { breakers } }: { readonly detail: UnitDetail }) {
 function DrainButton({ unit }: { readonly unit: string }) {
   const text = useText();
   const isOperator = useMay("operator");
-  const { data, reload } = useResource<{ overlays: ShownOverlay[] }>("/v1/overlays", { follow: true });
+  const { data, reload } = useOverlays();
   const [open, setOpen] = useState(false);
   if (!isOperator || data === undefined) return null;
-  const drain = data.overlays.find(({ change }) => change.kind === "drain" && change.unit === unit);
+  const drain = data.find(({ change }) => change.kind === "drain" && change.unit === unit);
   const close = (): void => {
     setOpen(false);
     reload();

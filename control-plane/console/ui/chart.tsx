@@ -55,15 +55,12 @@ export function Chart({ title, times, lines, least = 0, most, height = 150 }: Pr
       {
         width: element.clientWidth,
         height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false } },
         scales: {
           y: {
-            range: (_, low, high) => [
-              Math.min(least, low ?? least),
-              Math.max(most ?? 0, (high ?? 1) * 1.1, 1e-9),
-            ],
+            range: (_, low, high) => [Math.min(least, low ?? least), Math.max(most ?? 1, (high ?? 0) * 1.1)],
           },
         },
         axes: [

@@ -24,6 +24,8 @@ interface Props<T> {
   readonly action: string;
   readonly danger?: boolean;
   readonly wide?: boolean;
+  /** Safety rules that would refuse it, as far as is known before it is tried. */
+  readonly violations?: readonly Violation[];
   /** What it would do. */
   readonly children: ComponentChildren;
   /** What is sent for a reason; undefined: it cannot be sent yet. */
@@ -37,6 +39,7 @@ export function CommandDialog<T>({
   action,
   danger,
   wide,
+  violations = [],
   children,
   command,
   onDone,
@@ -61,10 +64,7 @@ export function CommandDialog<T>({
       const { key } = last.current;
       onDone(await api.send<T>(method, path, { ...(body === undefined ? {} : { body }), key, overrides }));
     } catch (error) {
-      const refused = error instanceof Problem ? error : new Problem(0, "unknown", String(error));
-      // A refusal may be another one next time; only what was never answered may have been done.
-      if (refused.status !== 0) last.current = { text: "", key: "" };
-      setProblem(refused);
+      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
     } finally {
       setSending(false);
     }
@@ -90,6 +90,12 @@ export function CommandDialog<T>({
             />
           )}
         </Field>
+        {problem === undefined && violations.length > 0 && (
+          <div class="refusal">
+            <p>{text.problem.violations}</p>
+            <Violations of={violations} />
+          </div>
+        )}
         {problem !== undefined && (
           <Refusal
             problem={problem}

@@ -54,7 +54,7 @@ export function useDryRun(plan: string | undefined, values: Readonly<Record<stri
 
 /** Rules that would be broken may be allowed meanwhile; what is impossible is not asked for. */
 export function isRunnable({ run }: Dry): boolean {
-  return run !== undefined && run.steps.every(({ problem }) => problem === undefined);
+  return run?.steps.every(({ problem }) => problem === undefined) ?? false;
 }
 
 export function DryRunView({ dry: { run, problem } }: { readonly dry: Dry }) {

@@ -5,7 +5,7 @@
 import type { FedUnit } from "../../fleet-now.ts";
 import type { Flow } from "../../fleet-units.ts";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { stateOf } from "../data/fleet.ts";
+import { stateOf, type UnitState } from "../data/fleet.ts";
 import type { History } from "../data/history.ts";
 import { to } from "../router.ts";
 import { stateText, useText } from "../text/text.ts";
@@ -17,7 +17,9 @@ import { State, toneOf } from "./parts.tsx";
 const MOST_TILES = 36;
 /** Arrows beyond this are a knot. */
 const MOST_FLOWS = 24;
-const WORST = ["down", "busy", "fenced", "draining", "drained", "unknown", "well"];
+/** Units that are named among many. */
+const MOST_NAMED = 12;
+const WORST: readonly UnitState[] = ["down", "busy", "fenced", "draining", "drained", "unknown", "well"];
 
 interface Props {
   readonly units: readonly FedUnit[];
@@ -32,7 +34,11 @@ export function FleetMap({ units, flows, history }: Props) {
   const areTiles = units.length <= MOST_TILES;
   const shown = flows.slice(0, MOST_FLOWS);
   return (
-    <div class={areTiles ? "map tiles" : "map cells"} ref={box}>
+    <div
+      class={`map ${areTiles ? "tiles" : "cells"}${areTiles && shown.length > 0 ? " flowing" : ""}`}
+      ref={box}
+    >
+      {!areTiles && <Odd units={units} />}
       {regions.map(([region, own]) => (
         <section key={region} class="region" aria-label={region}>
           <h3>
@@ -115,15 +121,35 @@ function Tile({ unit, values }: { readonly unit: FedUnit; readonly values: reado
   );
 }
 
+/** Those among many that are not well, by name. */
+function Odd({ units }: { readonly units: readonly FedUnit[] }) {
+  const text = useText();
+  const odd = worstFirst(units).filter(({ state }) => state !== "well");
+  if (odd.length === 0) return null;
+  return (
+    <ul class="odd">
+      {odd.slice(0, MOST_NAMED).map(({ unit: { unit, region }, state }) => (
+        <li key={unit}>
+          <a href={to("units", unit)}>{unit}</a> <small>{region}</small> <State state={state} />
+        </li>
+      ))}
+      {odd.length > MOST_NAMED && <li>{text.need.more(odd.length - MOST_NAMED)}</li>}
+    </ul>
+  );
+}
+
+function worstFirst(units: readonly FedUnit[]): { readonly unit: FedUnit; readonly state: UnitState }[] {
+  return units
+    .map((unit) => ({ unit, state: stateOf(unit) }))
+    .sort((a, b) => WORST.indexOf(a.state) - WORST.indexOf(b.state));
+}
+
 /** One stop for the tabulator key; the arrow keys go from cell to cell. */
 function Cells({ units }: { readonly units: readonly FedUnit[] }) {
   const text = useText();
   const [at, setAt] = useState(0);
   const list = useRef<HTMLUListElement>(null);
-  const sorted = units
-    .map((unit) => ({ unit, state: stateOf(unit) }))
-    .sort((a, b) => WORST.indexOf(a.state) - WORST.indexOf(b.state));
-  const odd = sorted.filter(({ state }) => state !== "well");
+  const sorted = worstFirst(units);
   const go = (event: KeyboardEvent): void => {
     const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
     const step = steps[event.key];
@@ -158,16 +184,6 @@ function Cells({ units }: { readonly units: readonly FedUnit[] }) {
           </li>
         ))}
       </ul>
-      {odd.length > 0 && (
-        <ul class="odd">
-          {odd.slice(0, 6).map(({ unit: { unit }, state }) => (
-            <li key={unit}>
-              <a href={to("units", unit)}>{unit}</a> <State state={state} />
-            </li>
-          ))}
-          {odd.length > 6 && <li>{text.need.more(odd.length - 6)}</li>}
-        </ul>
-      )}
     </>
   );
 }
@@ -231,8 +247,15 @@ function Arrows({
   );
 }
 
+/** Tiles further apart (pixels) have others between them. */
+const BESIDE = 140;
+/** Height of an arc (pixels): over the names of regions. */
+const ARC = 78;
+
 function arrowOf(from: string, a: DOMRect, b: DOMRect, whole: DOMRect, label: string): Arrow {
   const isBeside = a.right <= b.left || b.right <= a.left;
+  const apart = Math.max(a.left, b.left) - Math.min(a.right, b.right);
+  if (isBeside && apart > BESIDE) return arcOf(from, a, b, whole, label);
   const isRight = a.right <= b.left;
   const isBelow = a.bottom <= b.top;
   const [x1, y1] = isBeside
@@ -247,4 +270,19 @@ function arrowOf(from: string, a: DOMRect, b: DOMRect, whole: DOMRect, label: st
     : [Math.max(x1, x2) + 40, (y1 + y2) / 2];
   const [lx, ly] = [(x1 + 2 * cx + x2) / 4, (y1 + 2 * cy + y2) / 4];
   return { from, path: `M${x1} ${y1}Q${cx} ${cy} ${x2} ${y2}`, label, x: lx, y: ly - 5 };
+}
+
+/** Over everything that lies between. */
+function arcOf(from: string, a: DOMRect, b: DOMRect, whole: DOMRect, label: string): Arrow {
+  const [x1, x2] = [a.left + a.width / 2 - whole.left, b.left + b.width / 2 - whole.left];
+  const [y1, y2] = [a.top - whole.top, b.top - whole.top];
+  const top = Math.min(y1, y2) - ARC;
+  const peak = (y1 + y2) / 8 + top * 0.75;
+  return {
+    from,
+    path: `M${x1} ${y1}C${x1} ${top} ${x2} ${top} ${x2} ${y2}`,
+    label,
+    x: (x1 + x2) / 2,
+    y: peak - 5,
+  };
 }

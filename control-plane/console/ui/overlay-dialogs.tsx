@@ -1,11 +1,11 @@
 /** Laying an overlay and taking one away: what it changes is shown before the button works. */
 import { useEffect, useState } from "preact/hooks";
 import { fieldsOf, type OverlayKind } from "../../../model/overlay.ts";
-import { Problem } from "../data/api.ts";
+import type { Problem } from "../data/api.ts";
 import { useConsole } from "../data/console.ts";
 import { useResource } from "../data/resource.ts";
-import type { Difference, Names, ShownOverlay } from "../data/shapes.ts";
-import { type Text } from "../text/en.ts";
+import type { Difference, Names, ShownOverlay, Violation } from "../data/shapes.ts";
+import type { Text } from "../text/en.ts";
 import { useText } from "../text/text.ts";
 import { CommandDialog } from "./command-dialog.tsx";
 import { Diff } from "./diff.tsx";
@@ -14,8 +14,8 @@ import { Empty, Facts, problemText } from "./parts.tsx";
 import { Moment } from "./time.tsx";
 
 type FieldName = keyof Text["overlays"]["field"];
-/** Kinds that people lay; the others are the runbook engine's. */
-export type LaidKind = Exclude<OverlayKind, "fence" | "move" | "canary">;
+/** Kinds that people lay here; the others are the runbook engine's, or are laid by other means. */
+export type LaidKind = keyof Text["overlays"]["kinds"] & OverlayKind;
 
 interface FieldOf {
   readonly name: FieldName;
@@ -75,12 +75,13 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
   }
   const isWhole =
     names !== undefined && fields.every((one) => one.optional === true || answerOf(one).trim() !== "");
-  const { differences, problem } = usePreview(isWhole ? body : undefined);
+  const { differences, violations, problem } = usePreview(isWhole ? body : undefined);
   return (
     <CommandDialog
       title={title}
       action={text.overlays.layNow}
       wide
+      violations={violations}
       command={
         differences === undefined
           ? undefined
@@ -110,10 +111,9 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
             const label = text.overlays.field[name];
             const value = answerOf(field);
             const onChange = (next: string): void => setTyped({ ...typed, [name]: next });
-            const isDuration = ["ramp", "deadline", "expires"].includes(name);
-            const hint = isDuration ? { hint: text.overlays.durationHint } : {};
+            const hint = hintOf(name, text);
             return from === undefined || names === undefined ? (
-              <Entry key={name} label={label} value={value} onChange={onChange} {...hint} />
+              <Entry key={name} label={label} value={value} onChange={onChange} hint={hint} />
             ) : (
               <Choice key={name} label={label} value={value} options={from(names)} onChange={onChange} />
             );
@@ -134,25 +134,28 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
   );
 }
 
+function hintOf(name: FieldName, text: Text): string {
+  if (name === "expires") return text.overlays.expiresHint;
+  return name === "ramp" || name === "deadline" ? text.overlays.durationHint : "";
+}
+
+interface Preview {
+  readonly differences: readonly Difference[];
+  readonly violations: readonly Violation[];
+}
+
 /** What an overlay would change, of what was typed last. */
 function usePreview(body: Readonly<Record<string, unknown>> | undefined) {
   const { api } = useConsole();
   const written = JSON.stringify(body);
-  const [seen, setSeen] = useState<{ of?: string; differences?: readonly Difference[]; problem?: Problem }>(
-    {},
-  );
+  const [seen, setSeen] = useState<Partial<Preview> & { of?: string; problem?: Problem }>({});
   useEffect(() => {
     if (body === undefined) return;
     const abort = new AbortController();
     const timer = window.setTimeout(async () => {
       try {
         const sent = { body: { ...body, reason: "preview" }, signal: abort.signal };
-        const { differences } = await api.send<{ differences: Difference[] }>(
-          "POST",
-          "/v1/overlays/preview",
-          sent,
-        );
-        setSeen({ of: written, differences });
+        setSeen({ of: written, ...(await api.send<Preview>("POST", "/v1/overlays/preview", sent)) });
       } catch (error) {
         if (!abort.signal.aborted) setSeen({ of: written, problem: error as Problem });
       }
@@ -163,7 +166,8 @@ function usePreview(body: Readonly<Record<string, unknown>> | undefined) {
     };
   }, [written]);
   const isOwn = written !== undefined && seen.of === written;
-  return { differences: isOwn ? seen.differences : undefined, problem: isOwn ? seen.problem : undefined };
+  const { differences, violations = [], problem } = isOwn ? seen : {};
+  return { differences, violations, problem };
 }
 
 /** Fields that are named one by one. */

@@ -43,9 +43,8 @@ export function VirtualTable<Row>({ label, rows, keyOf, columns, height = 36 }: 
   }, [isFew]);
   const first = isFew ? 0 : Math.max(0, Math.floor(top / height) - SPARE);
   const last = isFew ? rows.length : Math.min(rows.length, Math.ceil((top + seen) / height) + SPARE);
-  const template = { gridTemplateColumns: columns.map(({ width }) => width).join(" ") };
+  const template = { "--columns": columns.map(({ width }) => width).join(" ") };
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys.
     <div class={isFew ? "virtual" : "virtual tall"} ref={box} tabIndex={isFew ? -1 : 0}>
       {/* biome-ignore lint/a11y/useSemanticElements: a table's rows cannot be placed. */}
       <div role="table" aria-label={label} aria-rowcount={rows.length + 1}>

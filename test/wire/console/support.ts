@@ -11,8 +11,8 @@ import { startControlPlane, startFollower, type TestControlPlane } from "../../s
 import { ROUTES, type TestGateway, until } from "../../support/gateway.ts";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-/** Kept when a run asks for it: the pictures of docs/console.md. */
-const PICTURES = process.env.TIDEGATE_PICTURES;
+/** Kept of each run; those of docs/console.md were made with `TIDEGATE_PICTURES=docs/images`. */
+const PICTURES = process.env.TIDEGATE_PICTURES ?? join(import.meta.dirname, "../../../.cache/console");
 /** Of one browser action (ms). */
 export const PATIENCE = 8_000;
 
@@ -210,9 +210,8 @@ export async function signIn({ page }: Visitor, token: string): Promise<void> {
   await page.getByRole("navigation").waitFor();
 }
 
-/** Keeps a picture where a run asks for pictures. */
+/** Keeps a picture of what is on the screen. */
 export async function picture(page: Page, name: string): Promise<void> {
-  if (PICTURES === undefined) return;
   mkdirSync(PICTURES, { recursive: true });
   await page.screenshot({ path: join(PICTURES, `console-${name}.png`), animations: "disabled" });
 }
