@@ -1,11 +1,13 @@
 /** The `tidegate` command. One line per command; each file registers its own. */
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { registerAlerts } from "./alerts.ts";
 import { registerAudit, registerTokens } from "./audit.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFigures } from "./figures.ts";
+import { registerForecast } from "./forecast.ts";
 import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
@@ -49,6 +51,7 @@ registerGateway(program);
 registerControlPlane(program);
 registerPlans(program);
 registerRollouts(program);
+registerAlerts(program);
 registerStatus(program);
 registerFigures(program);
 registerConfiguration(program);
@@ -57,6 +60,7 @@ registerAudit(program);
 registerTokens(program);
 registerStore(program);
 registerStress(program);
+registerForecast(program);
 registerWatch(program);
 registerOverrides(program);
 

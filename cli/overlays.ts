@@ -10,7 +10,8 @@ import {
   withOverride,
 } from "./api-client.ts";
 import { told } from "./configuration.ts";
-import { allPages } from "./pages.ts";
+import { drainText, untilEmpty } from "./drain-progress.ts";
+import { allPages, countOf } from "./pages.ts";
 import { type Preview, sayDryRun } from "./previews.ts";
 import { paint, span, table } from "./tables.ts";
 
@@ -36,16 +37,14 @@ type Given = ApiOptions & {
   readonly dryRun?: boolean;
 };
 
-const POLL = 250;
-
 export function registerOverlays(program: Command): void {
   withReason(program.command("drain"), true)
     .description("give a unit no new work: its requests go elsewhere by degrees, where their routes let them")
     .argument("<unit>", "its name")
     .option("--ramp <duration>", "from nobody moved to everybody moved", "10s")
     .option("--deadline <duration>", "until WebSockets that are open are closed", "5m")
-    .option("--wait", "until nothing is under way there")
-    .option("--timeout <duration>", "how long to wait, in seconds", "600")
+    .option("--wait", "until the unit is empty: nothing is under way there, and nothing comes")
+    .option("--timeout <seconds>", "how long to wait, in seconds", "600")
     .addHelpText("after", "\nExample:\n  tidegate drain sh --reason 'kernel update' --expires 2h --wait")
     .action(
       (unit: string, options: Given & { ramp: string; deadline: string; wait?: boolean; timeout: string }) =>
@@ -54,9 +53,23 @@ export function registerOverlays(program: Command): void {
           const change = { kind: "drain", unit, ramp, deadline };
           if (options.dryRun === true) return sayDryRun(print, await previewed(api, change, options));
           const answer = await lay(api, change, options);
-          const { id } = answer.overlay;
-          await told(api, print, answer, answer.revision.number, `${unit} is drained over ${ramp} by ${id}`);
-          if (options.wait === true) await untilEmpty(api, print, unit, Number(options.timeout) * 1000);
+          const { id, since } = answer.overlay;
+          const waits = options.wait === true;
+          const what = `${unit} is drained over ${ramp} by ${id}`;
+          // For scripts all of it is one document.
+          if (!waits || !print.json) await told(api, print, answer, answer.revision.number, what);
+          if (!waits) return;
+          const drain = await untilEmpty(
+            api,
+            print,
+            unit,
+            since,
+            countOf("--timeout", options.timeout) * 1000,
+          );
+          print.say(
+            { ...answer, drain },
+            () => `${drainText(drain)}, ${span(drain.at - since)} after the drain began`,
+          );
         }),
     );
 
@@ -154,34 +167,6 @@ function fieldOf(text: string): [string, unknown] {
   const isNumber =
     ["rate", "burst", "share"].includes(name) && value !== "" && Number.isFinite(Number(value));
   return [name, isNumber ? Number(value) : value];
-}
-
-async function untilEmpty(api: ApiClient, print: Printer, unit: string, timeout: number): Promise<void> {
-  const until = performance.now() + timeout;
-  for (;;) {
-    const { units } = await api.call<{
-      units: { unit: string; drained: number | null; inflight: number | null; rate: number | null }[];
-    }>("GET", "/v1/status");
-    const { drained = null, inflight = null, rate = null } = units.find((u) => u.unit === unit) ?? {};
-    const text =
-      drained === null
-        ? `${unit}: no gateway reports it`
-        : `${unit}: ${Math.round(drained * 100)} % moved, ${inflight} under way, ${Math.round(rate ?? 0)} a second`;
-    print.progress(text);
-    // Writes that may not leave their unit go on coming: an empty moment is not enough.
-    if (drained === 1 && inflight === 0 && rate === 0) {
-      print.endProgress();
-      print.say({ empty: true }, () => `${unit} is empty`);
-      return;
-    }
-    if (performance.now() > until) {
-      print.endProgress();
-      throw new ApiFailure(
-        `${unit} is not empty after ${timeout / 1000} s; writes of sharded routes stay in their unit until they are evacuated`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL));
-  }
 }
 
 function overlaysText(overlays: readonly Overlay[]): string {

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { AlertsSchema } from "../model/configuration/alerts-schema.ts";
 import { FleetSchema } from "../model/configuration/fleet-schema.ts";
 import { GatewaySchema } from "../model/configuration/gateway-schema.ts";
 import { PlanSchema } from "../model/configuration/plan-schema.ts";
@@ -17,6 +18,7 @@ const SCHEMAS = {
   routes: RoutesSchema,
   gateway: GatewaySchema,
   safety: SafetySchema,
+  alerts: AlertsSchema,
   plan: PlanSchema,
   rollout: RolloutSchema,
 };

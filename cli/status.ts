@@ -1,6 +1,7 @@
 /** `tidegate status`: what holds, who serves it, and what is unlike the base. */
 import type { Command } from "commander";
 import { type ApiOptions, runApi, withApi } from "./api-client.ts";
+import { type Drain, drainText } from "./drain-progress.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
 type Seen<T> = T & { service: string; unit: string; seenBy: number };
@@ -30,13 +31,19 @@ interface Status {
     readonly limits: { leasing: number; sharing: number };
   } | null;
   readonly overlays: readonly { id: string; does: string; owner: string; reason: string }[];
+  readonly drains: readonly Drain[];
   readonly gateways: readonly {
     gateway: string;
-    connected: boolean;
-    heardAt: number;
+    state: "serves" | "behind" | "refuses" | "silent" | "gone";
+    /** Milliseconds since it was heard of. */
+    silence: number;
     epoch: number;
     revision: number;
     refused: { revision: number; reasons: string[] } | null;
+    rate: number | null;
+    inflight: number | null;
+    units: number | null;
+    unhealthy: readonly string[];
   }[];
 }
 
@@ -80,13 +87,15 @@ function statusText(status: Status): string {
   else {
     lines.push(
       table(
-        ["gateway", "heard of", "revision", ""],
+        ["gateway", "state", "heard of", "revision", "requests/s", "under way", "units", ""],
         gateways.map((g) => [
           g.gateway,
-          g.connected
-            ? `${span(status.now - g.heardAt)} ago`
-            : paint("red", `gone, ${span(status.now - g.heardAt)} ago`),
+          paint(STATE_COLOURS[g.state], g.state),
+          `${span(g.silence)} ago`,
           g.revision === revision.number ? `${g.revision}` : paint("yellow", `${g.revision}`),
+          number(g.rate),
+          number(g.inflight),
+          healthText(g),
           g.refused === null
             ? ""
             : paint("red", `refused ${g.refused.revision}: ${g.refused.reasons.join("; ")}`),
@@ -94,10 +103,26 @@ function statusText(status: Status): string {
       ),
     );
   }
-  lines.push(...viewLines(status.views));
+  lines.push(...status.drains.map(drainText), ...viewLines(status.views));
   for (const { id, does, owner, reason } of overlays)
     lines.push(`${paint("yellow", id)} ${does}, by ${owner}: ${reason}`);
   return lines.join("\n");
+}
+
+const STATE_COLOURS = {
+  serves: "green",
+  behind: "yellow",
+  refuses: "red",
+  silent: "red",
+  gone: "red",
+} as const;
+
+/** Units as one gateway sees them. */
+function healthText({ units, unhealthy }: Status["gateways"][number]): string {
+  if (units === null) return paint("dim", "no data");
+  return unhealthy.length === 0
+    ? `${units} healthy`
+    : paint("red", `${unhealthy.length} of ${units} unhealthy: ${unhealthy.join(", ")}`);
 }
 
 function viewLines(views: Status["views"]): string[] {

@@ -6,7 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { ReadConfig } from "../model/configuration/read-config.ts";
-import { type Base, digestOf, encodeBase, rememberedRead, rememberRead } from "./base.ts";
+import { type Base, digestOf, encodeBase, readBase, rememberedRead, rememberRead } from "./base.ts";
 import { Refused } from "./refused.ts";
 
 /** For what it is read: a `change`, what was `stored` by one, or a `look` that changes nothing. */
@@ -20,7 +20,9 @@ const MEMORY = 1_536;
 const DEADLINE = 60_000;
 /** What is stored may take so many times as long: it was read once, and has to be again. */
 const STORED = 10;
-/** A thread that had nothing to read for so long (ms) is ended, and gives its memory back. */
+/** So many characters of YAML are read here: sooner than a thread is asked, and without anybody noticing. */
+const SMALL = 32 * 1024;
+/** A thread that has read and had nothing to read for so long (ms) is replaced, and gives its memory back. */
 const IDLE = 30_000;
 /** What was read is kept of so many bases: a preview is followed by its change, and a follower reads what it knows. */
 const KEPT = 3;
@@ -41,11 +43,14 @@ export interface BaseReaderOptions {
   readonly deadline?: number;
   /** Of the thread, in MiB. */
   readonly memory?: number;
+  /** Characters of YAML that are read on the caller's thread. */
+  readonly small?: number;
 }
 
 export class BaseReader {
   readonly #deadline: number;
   readonly #memory: number;
+  readonly #small: number;
   /** Digest → what was read, the last used at the end. */
   readonly #kept = new Map<string, ReadConfig>();
   readonly #waiting: Job[] = [];
@@ -53,9 +58,10 @@ export class BaseReader {
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor({ deadline = DEADLINE, memory = MEMORY }: BaseReaderOptions = {}) {
+  constructor({ deadline = DEADLINE, memory = MEMORY, small = SMALL }: BaseReaderOptions = {}) {
     this.#deadline = deadline;
     this.#memory = memory;
+    this.#small = small;
   }
 
   /**
@@ -64,12 +70,19 @@ export class BaseReader {
    * @throws Refused when too many wait, or it takes too long or too much memory
    */
   async read(base: Base, purpose: Purpose): Promise<ReadConfig> {
+    if (yamlOf(base) <= this.#small) return readBase(base);
     const digest = digestOf(encodeBase(base));
     const known = rememberedRead(base) ?? this.#kept.get(digest);
     const read = known ?? (await this.#job(base, digest, purpose).done);
     this.#keep(digest, read);
     rememberRead(base, read);
     return read;
+  }
+
+  /** Starts the thread, so that the first who needs it does not wait for that. */
+  warm(): void {
+    this.#worker ??= this.#start();
+    if (this.#current === undefined) this.#worker.unref();
   }
 
   /** Ends the thread; what is under way is refused. */
@@ -111,7 +124,7 @@ export class BaseReader {
       if (this.#worker === undefined) return;
       // Neither keeps a process alive that has nothing to do.
       this.#worker.unref();
-      this.#idle = setTimeout(() => void this.#end(new Error("idle")), IDLE).unref();
+      this.#idle = setTimeout(() => void this.#end(new Error("idle")).then(() => this.warm()), IDLE).unref();
       return;
     }
     clearTimeout(job.timer);
@@ -175,6 +188,12 @@ export class BaseReader {
     this.#kept.set(digest, read);
     if (this.#kept.size > KEPT) this.#kept.delete(this.#kept.keys().next().value!);
   }
+}
+
+function yamlOf(base: Base): number {
+  let length = 0;
+  for (const [name, text] of base) if (/\.ya?ml$/.test(name)) length += text.length;
+  return length;
 }
 
 function tooMuch(what: string, expected: string): Refused {

@@ -3,19 +3,24 @@ import type { FastifyInstance } from "fastify";
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { Server } from "node:https";
+import { Alerting } from "./alerts/alerting.ts";
 import { buildApi } from "./api/server.ts";
 import type { ConsoleFiles } from "./api/console.ts";
 import type { ListenerTls } from "./auth/listener-tls.ts";
-import { Oidc } from "./auth/oidc.ts";
+import { type Oidc, openOidc } from "./auth/oidc.ts";
 import type { OidcSettings } from "./auth/oidc-settings.ts";
 import { Sessions } from "./auth/session.ts";
+import type { Slice } from "../model/report.ts";
 import { signMark } from "../model/stress-mark.ts";
 import type { Base } from "./base.ts";
 import { BaseReader } from "./base-reader.ts";
 import { Commands } from "./commands.ts";
 import { Desk } from "./desk.ts";
+import { Drains } from "./drains.ts";
+import { drainStandings } from "./fleet-gateways.ts";
 import { Leadership } from "./leadership.ts";
 import { FleetFigures } from "./fleet-figures.ts";
+import { FigureRelay } from "./publish/figure-relay.ts";
 import { Gateways } from "./publish/gateways.ts";
 import { Peers } from "./publish/peers.ts";
 import { Publisher } from "./publish/publisher.ts";
@@ -24,7 +29,7 @@ import { Refused } from "./refused.ts";
 import { SafetyGate } from "./safety-gate.ts";
 import { Engine } from "./runbook/engine.ts";
 import { type HookOptions, Hooks } from "./runbook/hooks.ts";
-import { type PlanTurn, PlanWatch } from "./runbook/plan-watch.ts";
+import { newsOf, type PlanTurn, PlanWatch } from "./runbook/plan-watch.ts";
 import { Sight } from "./runbook/sight.ts";
 import { type Store, Unavailable } from "./store/store.ts";
 import { Tokens } from "./tokens.ts";
@@ -46,6 +51,8 @@ export interface ControlPlaneOptions {
   readonly tls: ListenerTls | undefined;
   /** Systems that plans may call. */
   readonly hooks: Omit<HookOptions, "now">;
+  /** A variable of the environment that alerts may use. */
+  readonly secret: (name: string) => string | undefined;
   /** Undefined: nobody has built it. */
   readonly console: ConsoleFiles | undefined;
   readonly version: string;
@@ -64,6 +71,9 @@ const TICK = 1_000;
 const RUNBOOK_TICK = 100;
 /** What could not be read is read again after this (ms). */
 const READ_AGAIN = 5_000;
+/** What gateways counted is handed on so often (ms), and is with the others after so many seconds. */
+const RELAY_TICK = 500;
+const RELAYED = 2;
 /** Commands that were done are looked through so often (ms). */
 const FORGET_EVERY = 60_000;
 
@@ -79,15 +89,19 @@ export class ControlPlane {
   readonly #roster: Roster;
   readonly #figures: FleetFigures;
   readonly #gate: SafetyGate;
+  readonly #drains: Drains;
   readonly #hooks: Hooks;
   readonly #sight: Sight;
   readonly #engine: Engine;
   readonly #planWatch: PlanWatch;
+  readonly #alerting: Alerting;
   readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
   #runbook: NodeJS.Timeout | undefined;
   readonly #peers: Peers | undefined;
+  readonly #relay: FigureRelay | undefined;
+  #relaying: NodeJS.Timeout | undefined;
   #stopWatching = (): void => {};
   #published = "";
   /**
@@ -96,7 +110,8 @@ export class ControlPlane {
    */
   #told = 0;
   #forgetAt = Number.NEGATIVE_INFINITY;
-  #storeIsDown = false;
+  /** Why the store does not answer. */
+  #outage: string | undefined;
   /** Why what others wrote could not be taken over. */
   #unread: string | undefined;
   #readAgainAt = Number.POSITIVE_INFINITY;
@@ -116,15 +131,22 @@ export class ControlPlane {
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now, options.monotonic);
     this.#roster = new Roster(store, now);
-    this.#figures = new FleetFigures(options.monotonic);
+    this.#figures = new FleetFigures(options.monotonic, options.shared ? RELAYED : 0);
     this.#gate = new SafetyGate(store, this.#gateways, now);
     this.#desk = new Desk({
       store,
       now,
       monotonic: options.monotonic,
       epoch: () => this.#leadership.epoch,
+      outage: () => this.#outage,
       check: (draft, deed) => this.#gate.pass(draft, deed),
       read: (base, purpose) => this.#reader.read(base, purpose),
+    });
+    this.#drains = new Drains({
+      store,
+      now,
+      epoch: () => this.#leadership.epoch,
+      write: (change) => this.#desk.write(change),
     });
     this.#hooks = new Hooks({ ...options.hooks, now });
     this.#sight = new Sight({ figures: this.#figures, gateways: this.#gateways });
@@ -146,9 +168,24 @@ export class ControlPlane {
       config: () => this.#desk.standing?.config,
       tell: (turns) => this.#tellOfPlans(turns),
     });
-    this.#oidc = this.#makeOidc();
+    this.#alerting = new Alerting({
+      ...options,
+      hosts: options.hooks.hosts,
+      desk: this.#desk,
+      engine: this.#engine,
+      sight: this.#sight,
+      hooks: this.#hooks,
+      figures: this.#figures,
+      gateways: this.#gateways,
+      planWatch: this.#planWatch,
+      violations: (draft, deed) => this.#gate.violations(draft, deed),
+      epoch: () => this.#leadership.epoch,
+    });
+    this.#oidc = openOidc(options.oidc, options);
     const { holder, monotonic } = options;
     this.#peers = options.shared ? new Peers(store, this.#gateways, holder, monotonic) : undefined;
+    const add = (gateway: string, slice: Slice): boolean => this.#figures.add(gateway, slice);
+    this.#relay = options.shared ? new FigureRelay({ store, holder, monotonic, add }) : undefined;
     this.#desk.onStanding = ({ revision }) => {
       const { number, cause, author, reason } = revision;
       log.info({ revision: number, cause, author, reason }, "a revision holds");
@@ -186,10 +223,12 @@ export class ControlPlane {
       gateways: this.#gateways,
       roster: this.#roster,
       figures: this.#figures,
+      relay: this.#relay,
       mint: (mark) => signMark(mark, this.#options.signingKey),
       engine: this.#engine,
       sight: this.#sight,
       hooks: this.#hooks,
+      alerting: this.#alerting,
       violations: (draft, deed) => this.#gate.violations(draft, deed),
       now: this.#options.now,
       monotonic: this.#options.monotonic,
@@ -203,39 +242,31 @@ export class ControlPlane {
       version: this.#options.version,
       onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
     });
-    this.#stopWatching = store.onChange(() => void this.#read());
+    this.#stopWatching = store.onChange(() => this.#changed());
+    if (this.#relay !== undefined) this.#relaying = setInterval(() => this.#hand("say"), RELAY_TICK);
     this.#timer = setInterval(() => this.#tick(), TICK);
     this.#runbook = setInterval(() => this.#engine.wake(), RUNBOOK_TICK);
     this.#gateways.onNews = () => this.#engine.wake();
     this.#options.tls?.attach(this.#api.server as unknown as Server);
     this.#oidc?.start();
     await this.#api.listen({ host, port });
+    this.#reader.warm();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     clearInterval(this.#runbook);
+    clearInterval(this.#relaying);
     this.#stopWatching();
     this.#publisher.close();
     await this.#api?.close();
     this.#oidc?.stop();
     this.#options.tls?.stop();
     await this.#peers?.stop().catch((error: Error) => this.#storeFailed(error));
+    await this.#relay?.stop().catch((error: Error) => this.#storeFailed(error));
     await this.#reader.stop();
     await this.#leadership.stop();
     await this.#options.store.close();
-  }
-
-  #makeOidc(): Oidc | undefined {
-    const { oidc, log, now, monotonic } = this.#options;
-    if (oidc === undefined) return undefined;
-    const { issuer } = oidc;
-    const onChange = (reason: string | undefined): void => {
-      if (reason === undefined) log.info({ issuer }, "the identity provider answers again");
-      else
-        log.warn({ issuer, reason }, "the identity provider's keys cannot be had; tokens of our own work on");
-    };
-    return new Oidc({ ...oidc, now, monotonic, onChange });
   }
 
   async #applyFirst(base: Base): Promise<void> {
@@ -258,14 +289,23 @@ export class ControlPlane {
       await this.#desk.refresh();
       this.#told = Math.max(this.#told, epoch);
       this.#publish();
-      if (this.#storeIsDown) this.#options.log.info("the store answers again");
-      this.#storeIsDown = false;
+      if (this.#outage !== undefined) this.#options.log.info("the store answers again");
+      this.#outage = undefined;
       this.#unread = undefined;
     } catch (error) {
       this.#readAgainAt = this.#options.monotonic() + READ_AGAIN;
       if (error instanceof Refused) this.#refusedToRead(error);
       else this.#storeFailed(error as Error);
     }
+  }
+
+  #changed(): void {
+    void this.#read();
+    this.#hand("hear");
+  }
+
+  #hand(what: "say" | "hear"): void {
+    this.#relay?.[what]().catch((error: Error) => this.#storeFailed(error));
   }
 
   /** Gateways keep what they serve, and this control plane goes on with what it knew. */
@@ -282,8 +322,8 @@ export class ControlPlane {
   }
 
   #storeFailed(error: Error): void {
-    if (this.#storeIsDown) return;
-    this.#storeIsDown = true;
+    if (this.#outage !== undefined) return;
+    this.#outage = error.message;
     this.#options.log.error(
       { reason: error.message },
       "the store does not answer; gateways serve on, and changes are refused until it does",
@@ -309,11 +349,16 @@ export class ControlPlane {
   #tick(): void {
     this.#publisher.beat();
     if (this.#options.monotonic() >= this.#readAgainAt) void this.#read();
+    this.#hand("hear");
     this.#peers?.tick().catch((error: Error) => this.#storeFailed(error));
     this.#roster.stay(this.#gateways.own()).catch((error: Error) => this.#storeFailed(error));
+    void this.#alerting.look();
     if (this.#leadership.epoch === undefined) return;
     this.#desk.expire().catch((error: Error) => {
       if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");
+    });
+    this.#lookAtDrains().catch((error: Error) => {
+      if (!(error instanceof Refused)) this.#storeFailed(error);
     });
     this.#planWatch.look().catch((error: Error) => {
       if (!(error instanceof Refused))
@@ -327,15 +372,19 @@ export class ControlPlane {
     });
   }
 
+  async #lookAtDrains(): Promise<void> {
+    const units = this.#desk.standing?.config.fleet.units ?? [];
+    const drained = units.filter(({ drain }) => drain !== undefined);
+    const silence = this.#gateways.silence.bind(this.#gateways);
+    await this.#drains.look(
+      drained.length === 0 ? [] : drainStandings(drained, this.#gateways.list(), silence),
+    );
+  }
+
   async #tellOfPlans(turns: readonly PlanTurn[]): Promise<void> {
     const epoch = this.#leadership.epoch;
     if (epoch === undefined) return;
-    const at = this.#options.now();
-    for (const { plan, fits, problems } of turns) {
-      if (fits) this.#options.log.info({ plan }, "the plan fits the fleet again");
-      else this.#options.log.error({ plan, problems }, "the plan does not fit the fleet any more");
-    }
-    const events = turns.map((turn) => ({ at, type: "plan", body: JSON.stringify(turn) }));
+    const events = newsOf(turns, this.#options.now(), this.#options.log);
     await this.#desk.write({ epoch, events });
   }
 

@@ -41,6 +41,8 @@ export interface DeskOptions {
   readonly monotonic: () => number;
   /** The leadership to write under; undefined while this control plane does not lead. */
   readonly epoch: () => number | undefined;
+  /** Why the store does not answer, as far as it is known that it does not. */
+  readonly outage?: () => string | undefined;
   /** Refuses what a safety rule forbids. @throws Refused */
   readonly check: (draft: Draft, deed: Deed) => Promise<Passage>;
   /** Missing: on this thread, which stands still meanwhile. */
@@ -294,7 +296,12 @@ export class Desk {
       cause.cause === "expiry" ? NO_PASSAGE : await this.#options.check(draft, { actions, target, actor });
     const epoch = this.#options.epoch();
     if (epoch === undefined) {
-      throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
+      const outage = this.#options.outage?.();
+      const why = outage === undefined ? "" : `, because the store does not answer (${outage})`;
+      throw new Refused(
+        "not-leader",
+        `this control plane does not lead now${why}; nothing was changed, try again in a few seconds`,
+      );
     }
     const head = draft.before?.revision.number ?? 0;
     const base = encodeBase(draft.base);

@@ -58,7 +58,9 @@ export class FleetFeed {
     this.#timer = setTimeout(() => {
       const began = this.#options.now();
       this.#look(began);
-      this.#schedule(Math.max(LOOK_EVERY, (this.#options.now() - began) * MOST_WORK));
+      // A clock that was set meanwhile says nothing of work.
+      const work = Math.min(TELL_EVERY, (this.#options.now() - began) * MOST_WORK);
+      this.#schedule(Math.max(LOOK_EVERY, work));
     }, milliseconds);
   }
 

@@ -61,6 +61,7 @@ interface Known {
 
 export class FleetFigures {
   readonly #clock: () => number;
+  readonly #closed: number;
   readonly #seconds = new FigureRing(1_000, 60);
   readonly #tens = new FigureRing(10_000, 60);
   readonly #minutes = new FigureRing(60_000, 60);
@@ -72,9 +73,13 @@ export class FleetFigures {
   #read = Number.NEGATIVE_INFINITY;
   #ahead = 0;
 
-  /** @param clock milliseconds, best of a clock that never goes back */
-  constructor(clock: () => number) {
+  /**
+   * @param clock milliseconds, best of a clock that never goes back
+   * @param later seconds that slices of other control planes take longer
+   */
+  constructor(clock: () => number, later = 0) {
     this.#clock = clock;
+    this.#closed = CLOSED + later;
   }
 
   /** @returns whether it was counted: not when it had been before */
@@ -120,7 +125,7 @@ export class FleetFigures {
    * @param after the last that was told; undefined: none, and nothing of before now is
    */
   seconds(after: number | undefined, filter: FigureFilter): WindowSum & { readonly last: number } {
-    const last = Math.floor(this.#now() / this.#seconds.length) - CLOSED;
+    const last = Math.floor(this.#now() / this.#seconds.length) - this.#closed;
     const wanted = (id: number): boolean => matches(this.#known.get(id)!.name, filter);
     const { rows, covered, ...rest } = this.#seconds.between((after ?? last) + 1, last, wanted);
     return {

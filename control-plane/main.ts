@@ -7,6 +7,7 @@ import { join } from "node:path";
 import pino from "pino";
 import { systemClock } from "../host/clock.ts";
 import { readConfigDir } from "../host/config-dir.ts";
+import { SECRET_NAME } from "../model/alerts/alerts.ts";
 import { formatProblem } from "../model/problem.ts";
 import { CONSOLE_DIST, NOT_BUILT, readConsole } from "./api/console.ts";
 import { firstAdminToken, resetAdminToken } from "./auth/admin-token.ts";
@@ -115,6 +116,8 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
     oidc: typeof oidc === "string" ? undefined : oidc,
     tls,
     hooks: { hosts: flags.hookHost ?? [], secret: process.env.TIDEGATE_HOOK_SECRET },
+    // Nothing else of the environment leaves this process, whatever a file names.
+    secret: (name) => (SECRET_NAME.test(name) ? process.env[name] : undefined),
     console: consoleFiles,
     version,
     holder: `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`,

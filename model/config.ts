@@ -1,3 +1,4 @@
+import type { Alerts } from "./alerts/alerts.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Forecast } from "./forecast/forecast.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
@@ -37,6 +38,7 @@ export interface Config {
   /** By name: the control plane's business, too. */
   readonly plans?: readonly Plan[];
   readonly rollouts?: readonly Rollout[];
+  readonly alerts?: Alerts;
   /** What is expected to be asked: the control plane's business, too. */
   readonly forecast?: Forecast;
 }

@@ -95,7 +95,12 @@ export type Control =
   | { readonly kind: "wait"; readonly milliseconds: number }
   | { readonly kind: "approve"; readonly role: string; readonly count: number; readonly timeout: number }
   | { readonly kind: "notify"; readonly text: string }
-  | { readonly kind: "hook"; readonly call: HookCall }
+  | {
+      readonly kind: "hook";
+      readonly call: HookCall;
+      /** Where nobody answers, that is the answer, and what follows sees it. */
+      readonly mayFail?: true;
+    }
   | Rolling;
 
 /** What only rollouts do. They wait as long as their execution's deadline lets them. */

@@ -70,6 +70,8 @@ export interface Plan {
   readonly owner: string;
   /** `failover`: the unit may be dead and its data behind, so writes may be lost. `rollout`: made of one, by no file. */
   readonly kind: "contingency" | "failover" | "rollout";
+  /** Failover: who knows how far the data is behind, and how much of it (ms) may be lost without another's word. */
+  readonly lag: { readonly url: string; readonly bear: number } | undefined;
   readonly parameters: readonly PlanParameter[];
   readonly trigger: {
     /** Alerts that suggest it. */

@@ -20,7 +20,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 /** Node's modules without I/O that the model may use. */
 const PURE_NODE = ["node:net", "node:http", "node:crypto"];
 
-const files = FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: ROOT })).sort();
+const files = FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.{ts,tsx}`, { cwd: ROOT })).sort();
 const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
 const importsOf = (file: string): string[] =>
   [...read(file).matchAll(/(?:^|\n)(?:import|export)[^;]*?from "([^"]+)"|import\("([^"]+)"\)/g)].map(
@@ -49,7 +49,7 @@ test("the model does no I/O", () => {
 });
 
 test("only entry points and host/ touch the real clock, chance and the environment", () => {
-  const entry = /(^host\/|\/main\.ts$|^gateway\/thread\.ts$|^loadtest\/|^cli\/)/;
+  const entry = /(^host\/|\/main\.tsx?$|^gateway\/thread\.ts$|^loadtest\/|^cli\/)/;
   const ambient = /\bDate\.now\(\)|\bnew Date\(\)|Math\.random\(|process\.env\b|crypto\.random/;
   for (const file of files) {
     if (entry.test(file)) continue;

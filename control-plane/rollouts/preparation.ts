@@ -150,6 +150,7 @@ function planOf({ name, summary, owner, onFailure }: Rollout): Plan {
     summary,
     owner,
     kind: "rollout",
+    lag: undefined,
     parameters: [],
     trigger: { alerts: [], schedule: undefined },
     require: [],

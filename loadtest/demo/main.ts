@@ -53,7 +53,7 @@ async function play(flags: Flags): Promise<number> {
   await stage.start();
   console.log(
     `gateway  http://127.0.0.1:${plan.port}  metrics on http://127.0.0.1:${plan.adminPort}/metrics\n` +
-      `control plane  http://127.0.0.1:${plan.controlPort}  try: npx tidegate status --control-plane http://127.0.0.1:${plan.controlPort}`,
+      `console  http://127.0.0.1:${plan.controlPort}  or in a terminal: npx tidegate status --control-plane http://127.0.0.1:${plan.controlPort}`,
   );
 
   let printedSecond = 0;

@@ -56,6 +56,7 @@ export function readPlan(
     summary: draft.summary ?? "",
     owner: draft.owner ?? "",
     kind: draft.kind ?? "contingency",
+    lag: draft.lag?.hook === undefined ? undefined : { url: draft.lag.hook, bear: draft.lag.bear ?? 0 },
     parameters: [...(draft.parameters ?? [])].map(([key, one]) => places.keep(parameterFrom(key, one), one)),
     trigger: {
       alerts: alerts ?? [],
@@ -72,6 +73,14 @@ export function readPlan(
     rehearseEvery:
       draft["rehearse-every"] === undefined ? undefined : Number.parseInt(draft["rehearse-every"], 10) * DAY,
   };
+  if (draft.lag !== undefined && plan.kind !== "failover") {
+    file.problem(
+      draft,
+      "lag",
+      "unused-field",
+      "`lag` belongs to `kind: failover`; expected one with the other",
+    );
+  }
   places.keep(plan, draft);
   if (config === undefined) return plan;
   const { problems } = checkPlan(plan, config, sampleValues(plan, config));

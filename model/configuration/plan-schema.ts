@@ -87,6 +87,12 @@ export const PlanSchema = field.map("a plan", "A contingency that was written in
       "failover",
     ]),
   ),
+  lag: optional(
+    field.map("a lag", "With kind failover: how far the data of what is dead is behind.", {
+      hook: field.text('An address that answers { "seconds": n }; it may name parameters.'),
+      bear: optional(field.duration("So much may be lost without another's word. Default 0s.", { min: 0 })),
+    }),
+  ),
   parameters: optional(
     field.named(
       "parameter",

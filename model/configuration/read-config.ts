@@ -5,6 +5,8 @@ import { DEFAULT_GATEWAY_SETTINGS } from "../gateway-settings.ts";
 import { FORECAST_FILE, readForecast } from "../forecast/forecast-file.ts";
 import type { Problem } from "../problem.ts";
 import { NO_SAFETY } from "../safety.ts";
+import { ALERTS_FILE, readAlerts } from "./alerts-file.ts";
+import { AlertsSchema, type AlertsShape } from "./alerts-schema.ts";
 import { DraftFile } from "./draft.ts";
 import { readFleet } from "./fleet-file.ts";
 import { FleetSchema, type FleetShape } from "./fleet-schema.ts";
@@ -31,8 +33,8 @@ export interface ReadConfig {
 }
 
 /**
- * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml`, `safety.yaml` and
- * `forecast.csv`, and the files that these name.
+ * Reads a configuration directory: `fleet.yaml`, `routes.yaml`, and if they are there `gateway.yaml`, `safety.yaml`,
+ * `alerts.yaml` and `forecast.csv`, and the files that these name.
  *
  * @param read The text of a file by its name relative to the directory (with `/`), undefined when there is none.
  * @param names The names of all files, for those that no other names: plans.
@@ -104,11 +106,8 @@ export function readConfig(
     problems.add("error", () => ({ code: "out-of-range", file: noun, line: 1, column: 1, message }));
     return [];
   };
-  const plans = many(
-    "plans",
-    own.filter((name) => planName(name) !== undefined),
-    MOST_PLANS,
-  ).flatMap((name) => {
+  const planFiles = own.filter((name) => planName(name) !== undefined);
+  const plans = many("plans", planFiles, MOST_PLANS).flatMap((name) => {
     const file = whole<PlanShape>(name, PlanSchema, read(name) ?? "");
     return readPlan(file, planName(name)!, config) ?? [];
   });
@@ -120,6 +119,15 @@ export function readConfig(
     const file = whole<RolloutShape>(name, RolloutSchema, read(name) ?? "");
     return readRollout(file, rolloutName(name)!, config) ?? [];
   });
+  const alertsText = read(ALERTS_FILE);
+  const alerts =
+    alertsText === undefined
+      ? undefined
+      : readAlerts(whole<AlertsShape>(ALERTS_FILE, AlertsSchema, alertsText), {
+          config,
+          plans,
+          planNames: planFiles.map((name) => planName(name)!),
+        });
   const isValid = config !== undefined && !problems.hasErrors;
   return {
     config: isValid
@@ -127,6 +135,7 @@ export function readConfig(
           ...config,
           ...(plans.length === 0 ? {} : { plans }),
           ...(rollouts.length === 0 ? {} : { rollouts }),
+          ...(alerts === undefined ? {} : { alerts }),
         }
       : undefined,
     problems: problems.sorted(),

@@ -132,7 +132,14 @@ describe("readConfigDir", () => {
     const { config, problems, files } = readConfigDir(mount);
     assert.deepEqual(problems, []);
     assert.notEqual(config, undefined);
-    const names = ["fallbacks/hall.html", "fleet.yaml", "gateway.yaml", "routes.yaml", "safety.yaml"];
+    const names = [
+      "fallbacks/hall.html",
+      "fleet.yaml",
+      "forecast.csv",
+      "gateway.yaml",
+      "routes.yaml",
+      "safety.yaml",
+    ];
     assert.deepEqual(files.toSorted(), names);
   });
 
@@ -159,6 +166,6 @@ describe("readConfigDir", () => {
       problems.map((p) => `${p.file}: ${p.code}`),
       ["fleet.yaml: missing-file", "routes.yaml: missing-file"],
     );
-    assert.deepEqual(files, ["fleet.yaml", "routes.yaml", "gateway.yaml", "safety.yaml"]);
+    assert.deepEqual(files, ["fleet.yaml", "routes.yaml", "gateway.yaml", "safety.yaml", "forecast.csv"]);
   });
 });

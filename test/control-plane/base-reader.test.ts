@@ -11,7 +11,7 @@ import { fleetYaml, ROUTES } from "../support/gateway.ts";
 const CONFIGS = join(import.meta.dirname, "../../configs");
 
 function reader(t: TestContext, options: BaseReaderOptions = {}): BaseReader {
-  const made = new BaseReader(options);
+  const made = new BaseReader({ small: 0, ...options });
   t.after(() => made.stop());
   return made;
 }
@@ -62,6 +62,13 @@ test("the same files are read once, and found by whoever reads them on this thre
   assert.equal(first, second);
   assert.equal(readBase(a), first);
   assert.equal(await one.read(base("same"), "stored"), first);
+});
+
+test("what is small is read here, and waits for no thread", async (t) => {
+  const one = reader(t, { small: 32 * 1024, deadline: 0 });
+  const small = base("small");
+  assert.equal(await one.read(small, "change"), readBase(small));
+  await assert.rejects(one.read(base("large", 1_000), "change"), Refused);
 });
 
 test("what takes too long is refused, and the next is read", async (t) => {

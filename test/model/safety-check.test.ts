@@ -252,6 +252,13 @@ describe("a freeze", () => {
     assert.deepEqual(at(from, "undrain"), ["double11"]);
   });
 
+  it("keeps no fence where it is, and lets nothing be moved", () => {
+    const at = (...actions: string[]): string[] =>
+      names(broken(rule, situation(BASE, BASE, { now: from, actions })));
+    assert.deepEqual(at("unfence"), []);
+    assert.deepEqual(at("move", "unfence"), ["double11"]);
+  });
+
   it("holds a change of several kinds unless each of them is excepted, and says which are not", () => {
     const windows = [{ from, to, except: ["drain", "limit"] }];
     const at = (...actions: string[]): Violation[] =>

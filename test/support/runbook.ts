@@ -2,9 +2,11 @@
 import { readBase } from "../../control-plane/base.ts";
 import { Desk } from "../../control-plane/desk.ts";
 import { needed, type Standing } from "../../control-plane/draft.ts";
+import { Refused } from "../../control-plane/refused.ts";
 import { FleetFigures } from "../../control-plane/fleet-figures.ts";
 import { Gateways } from "../../control-plane/publish/gateways.ts";
 import { Engine } from "../../control-plane/runbook/engine.ts";
+import * as command from "../../control-plane/runbook/commands.ts";
 import { EXECUTION, type Execution } from "../../control-plane/runbook/execution.ts";
 import type { Caller, HookResult } from "../../control-plane/runbook/hooks.ts";
 import { checkAlone, executionOf, prepare } from "../../control-plane/runbook/preparation.ts";
@@ -16,10 +18,10 @@ import { fleetYaml, ROUTES } from "./gateway.ts";
 export const ANN = { name: "ann", from: "127.0.0.1", overrides: [] };
 const LEASE = 1e9;
 
-/** Where a control plane is killed: before its n-th commit is written, or after. */
+/** Where a control plane is killed: before its n-th commit is written, or after; or it lives, and is told that it failed. */
 export interface Kill {
   readonly commit: number;
-  readonly when: "before" | "after";
+  readonly when: "before" | "after" | "unheard";
 }
 
 /** A store whose process is killed: from then on it does nothing any more. */
@@ -42,8 +44,9 @@ function mortal(
         commits++;
         if (kill?.commit === commits && kill.when === "before") die();
         await target.commit(args[0] as Commit);
-        if (kill?.commit === commits) die();
-        return undefined;
+        if (kill?.commit !== commits) return undefined;
+        if (kill.when === "unheard") throw new Unavailable("the answer was lost");
+        return die();
       };
     },
   });
@@ -64,6 +67,8 @@ export class Runbook {
     status: 200,
     answer: {},
   });
+  /** Why no change passes the safety rules; undefined: every one does. */
+  passes: () => string | undefined = () => undefined;
   readonly errors: Error[] = [];
   gateways = new Gateways(() => this.wall);
   figures = new FleetFigures(() => this.monotonic);
@@ -115,7 +120,11 @@ export class Runbook {
       now: () => this.wall,
       monotonic: () => this.monotonic,
       epoch: () => lease.epoch,
-      check: async () => ({ puts: [], audit: [] }),
+      check: async () => {
+        const refusal = this.passes();
+        if (refusal !== undefined) throw new Refused("safety", refusal);
+        return { puts: [], audit: [] };
+      },
     });
     const hooks: Caller = {
       refusal: () => undefined,
@@ -161,14 +170,16 @@ export class Runbook {
   ): Promise<Execution> {
     const request = { plan, values, reason: "a test", supersedes };
     const hooks: Caller = { refusal: () => undefined, call: () => this.answer("", "") };
-    return this.engine.live().then((live) => {
-      const prepared = prepare(request, this.standing.config, hooks);
-      checkAlone(prepared, this.standing.config, live, supersedes);
-      return this.engine.start(
-        (id) => executionOf(id, prepared, request, ANN, this.wall, undefined),
-        () => [],
-      );
-    });
+    const supersede = (one: Execution): Execution => command.supersede(one, this.wall);
+    return this.engine.start(
+      (id, live, superseded) => {
+        const prepared = prepare(request, this.standing.config, hooks);
+        checkAlone(prepared, this.standing.config, live, supersedes);
+        return executionOf(id, prepared, request, ANN, this.wall, superseded);
+      },
+      () => [],
+      supersedes === undefined ? undefined : { id: supersedes, change: supersede },
+    );
   }
 
   /** Small steps, until nothing comes on without time. */

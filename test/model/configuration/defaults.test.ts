@@ -277,7 +277,14 @@ describe("values", () => {
       asked.push(name);
       return files[name];
     });
-    assert.deepEqual(asked, ["fleet.yaml", "routes.yaml", "gateway.yaml", "f/a.json", "safety.yaml"]);
+    assert.deepEqual(asked, [
+      "fleet.yaml",
+      "routes.yaml",
+      "gateway.yaml",
+      "f/a.json",
+      "safety.yaml",
+      "forecast.csv",
+    ]);
     assert.deepEqual(
       config!.routes.map((r) => r.timeout.total),
       [9000, 9000],
