@@ -7,6 +7,7 @@
 import {
   type AnalysisSettings,
   type AnalysisState,
+  alphas,
   type Assessment,
   begin,
   type Sample,
@@ -108,10 +109,14 @@ export class Baking {
   }
 }
 
-function settingsOf({ evidence }: Bake, { steps }: Execution): Partial<AnalysisSettings> {
-  const bakes = [...eachStep(steps)].filter(({ kind }) => kind === "bake").length;
+function settingsOf({ evidence, path }: Bake, { steps }: Execution): Partial<AnalysisSettings> {
+  const bakes = [...eachStep(steps)].filter((step) => step.kind === "bake");
+  const parts = alphas(
+    ALPHA,
+    bakes.map(({ unit, share }) => ({ unit, share })),
+  );
   return {
-    alpha: ALPHA / bakes,
+    alpha: parts[bakes.findIndex((one) => one.path === path)]!,
     minSamples: evidence.samples,
     maxErrorIncrease: evidence.errors,
     maxLatencyRatio: 1 + evidence.latency,

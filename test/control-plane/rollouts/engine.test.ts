@@ -227,8 +227,9 @@ test("other routes go through the units, and are the base at the end", async () 
   await fleet.seconds(5);
   const { id } = await fleet.roll("routes", nextRoutes(fleet));
   await fleet.seconds(3);
-  const { staged, routes } = fleet.standing.config;
-  assert.equal(staged?.routes.find(({ name }) => name === "cart")!.timeout.total, 7_000);
+  const { routes } = fleet.standing.config;
+  const staged = fleet.standing.config.staged!;
+  assert.equal(staged.routes.find(({ name }) => name === "cart")!.timeout.total, 7_000);
   assert.notEqual(routes.find(({ name }) => name === "cart")!.timeout.total, 7_000, "the others keep theirs");
   assert.deepEqual(staged.units, { sz: 0.2 });
   await fleet.seconds(LONG);

@@ -281,8 +281,11 @@ test("what an activation laid ends by itself, where its plan says so", async () 
 });
 
 test("the users of a dead unit go elsewhere when little is lost, or somebody else knows what", async () => {
-  const plan =
-    'kind: failover\nlag: { hook: "http://data.example/lag?unit=${unit}", bear: 5s }\nparameters: { unit: { type: unit } }\nsteps: [ { pin: a, unit: "${unit}" } ]\n';
+  const plan = `kind: failover
+lag: { hook: "http://data.example/lag?unit=\${unit}", bear: 5s }
+parameters: { unit: { type: unit } }
+steps: [ { pin: a, unit: "\${unit}" } ]
+`;
   const lagging = async (answer: object | undefined): Promise<{ fleet: Runbook; id: string }> => {
     const fleet = new Runbook({ p: plan });
     const asked: string[] = [];
