@@ -45,7 +45,7 @@ function harmless(text: string): string {
 
 export function textOf(message: Message, { line }: Pick<Channel, "line">, links: Links): string {
   const lines = [titleOf(message), ...linesOf(message, line)].map(harmless);
-  while (lines.length > 2 && lines.join("\n").length > MOST_TEXT) lines.splice(-1, 1, "…");
+  while (lines.length > 2 && lines.join("\n").length > MOST_TEXT) lines.splice(-2, 2, "…");
   let text = lines.join("\n").slice(0, MOST_TEXT);
   if (links.ack !== undefined) text += `\nacknowledge: ${links.ack}`;
   if (links.alerts !== undefined) text += `\n${links.alerts}`;
