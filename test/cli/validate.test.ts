@@ -133,6 +133,7 @@ describe("readConfigDir", () => {
     assert.deepEqual(problems, []);
     assert.notEqual(config, undefined);
     const names = [
+      "alerts.yaml",
       "fallbacks/hall.html",
       "fleet.yaml",
       "forecast.csv",
@@ -166,6 +167,13 @@ describe("readConfigDir", () => {
       problems.map((p) => `${p.file}: ${p.code}`),
       ["fleet.yaml: missing-file", "routes.yaml: missing-file"],
     );
-    assert.deepEqual(files, ["fleet.yaml", "routes.yaml", "gateway.yaml", "safety.yaml", "forecast.csv"]);
+    assert.deepEqual(files, [
+      "fleet.yaml",
+      "routes.yaml",
+      "gateway.yaml",
+      "safety.yaml",
+      "forecast.csv",
+      "alerts.yaml",
+    ]);
   });
 });

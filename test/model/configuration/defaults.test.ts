@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { readConfig } from "../../../model/configuration/read-config.ts";
@@ -9,13 +9,17 @@ import { FLEET, ROUTES, valid } from "./fixture.ts";
 const CONFIGS = join(import.meta.dirname, "../../../configs");
 
 function readExample(name: string) {
-  return readConfig((file) => {
-    try {
-      return readFileSync(join(CONFIGS, name, file), "utf8");
-    } catch {
-      return undefined;
-    }
-  });
+  const dir = join(CONFIGS, name);
+  return readConfig(
+    (file) => {
+      try {
+        return readFileSync(join(dir, file), "utf8");
+      } catch {
+        return undefined;
+      }
+    },
+    () => globSync("{plans,rollouts}/*.yaml", { cwd: dir }),
+  );
 }
 
 describe("the examples", () => {
@@ -284,6 +288,7 @@ describe("values", () => {
       "f/a.json",
       "safety.yaml",
       "forecast.csv",
+      "alerts.yaml",
     ]);
     assert.deepEqual(
       config!.routes.map((r) => r.timeout.total),
