@@ -18,7 +18,10 @@ export function registerGateway(program: Command): void {
       "this gateway's certificate for the control plane, PEM: no token is needed",
     )
     .option("--client-key <file>", "its private key, PEM; both are read again when they change")
-    .option("--name <name>", "with --control-plane: this gateway's name; default: host and port")
+    .option(
+      "--name <name>",
+      "this gateway's name, in the control plane and in traces; default: host and port",
+    )
     .option("--port <n>", "port for clients; 0 lets the system choose", "8080")
     .option("--host <address>", "address for clients", "0.0.0.0")
     .option("--admin-port <n>", "port for /healthz, /readyz, /metrics, /explain, /status", "9090")
@@ -29,6 +32,10 @@ export function registerGateway(program: Command): void {
     .option("--tls-cert <file>", "certificate chain, PEM; read again when it changes")
     .option("--tls-key <file>", "private key, PEM")
     .option("--redis <url>", "Redis that shares fleet limits; or TIDEGATE_REDIS")
+    .option(
+      "--otlp <url>",
+      "collector of spans: http://HOST:4318, or grpc://HOST:4317; https and grpcs too; or TIDEGATE_OTLP",
+    )
     .option("--access-log <target>", "JSON access log: - (standard output), a file, or off", "-")
     .option("--lame-duck <duration>", "on SIGTERM, how long new connections are still served", "5s")
     .option("--grace <duration>", "how long requests under way may then take", "30s")

@@ -34,6 +34,16 @@ const ABORTED = new Error("aborted");
 
 export class Attempt implements Dispatcher.DispatchHandler {
   readonly endpoint: Endpoint;
+  /** By the clock (ms); −1 before. */
+  readonly startedAt: number;
+  headAt = -1;
+  endedAt = -1;
+  /** Of the answer; 0 before. */
+  status = 0;
+  /** What went wrong; empty when nothing did. */
+  error = "";
+  /** Empty where nobody records spans. */
+  spanId = "";
   controller: Dispatcher.DispatchController | undefined = undefined;
   readonly #core: Core;
   readonly #unitRow: number;
@@ -60,6 +70,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     listener: AttemptListener,
   ) {
     this.endpoint = endpoint;
+    this.startedAt = core.clock.now();
     this.#core = core;
     this.#unitRow = unitRow;
     this.#listener = listener;
@@ -83,10 +94,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
   send(question: Question, unit: string, body: Readable | Buffer | null, isFirst: boolean): void {
     const { identity, decision, table, upgradeHead } = question;
     this.#isUpgrade = upgradeHead !== undefined;
+    this.spanId = this.#core.tracer.attempt(identity.head);
     const options = {
       path: identity.target,
       method: identity.method,
-      headers: withPlacement(identity.head, unit, table.epoch, decision.slot),
+      headers: withPlacement(identity.head, unit, table.epoch, decision),
       body,
       // Without it undici closes the connection after every HEAD.
       reset: false,
@@ -130,9 +142,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
     core.queues.wake(row);
   }
 
-  /** Ends the attempt from our side. The connection is closed: what is under way on it is nobody's. */
-  abort(outcome: Outcome): void {
-    if (this.#over(outcome)) this.#close();
+  /** Ends the attempt from our side. The connection is closed: what is under way on it is nobody's. @param error why */
+  abort(outcome: Outcome, error: string): void {
+    if (!this.#over(outcome)) return;
+    this.error = error;
+    this.#close();
   }
 
   /** The answer is not wanted (a retry follows): read a little to keep the connection, then forget it. */
@@ -157,7 +171,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (status < 200) this.#listener.onInformational(this, status, headers);
     else {
       const listener = this.#listener;
-      this.#endWork(status < 500);
+      this.status = status;
+      this.headAt = this.#core.clock.now();
+      // A guard's refusal says nothing of how quick its unit is.
+      this.#endWork(status < 500 && status !== 421);
       listener.onHead(this, status, headers, message ?? "");
     }
   }
@@ -197,6 +214,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     const listener = this.#listener;
     if (listener === undefined) return;
     const failure = failureOf(error, this.sent);
+    this.error = failure;
     this.#endWork(false);
     if (this.#over(failure === "invalid" ? "neutral" : "failure")) void this.#connection.client.destroy();
     listener.onFailure(this, failure, messageOf(error));
@@ -204,6 +222,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   /** The unit agreed to a tunnel: that was its success. The place is held until the tunnel ends. */
   upgraded(): void {
+    this.status = 101;
+    this.headAt = this.#core.clock.now();
     this.#endWork(true);
     this.#trial?.settle("success");
   }
@@ -222,6 +242,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #over(outcome: Outcome): boolean {
     if (this.#listener === undefined) return false;
     this.#listener = undefined;
+    this.endedAt = this.#core.clock.now();
     // Given up while it was at work. A unit that hangs is not slow: breakers and health checks find it.
     this.#endWork(false);
     this.#core.inflight.end(this.endpoint.id, this.#unitRow);

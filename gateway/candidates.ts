@@ -4,6 +4,7 @@
  */
 import { type Decision, nextCandidate, poolFor, versionIn } from "../model/decide.ts";
 import { PRIORITIES, type Priority } from "../model/route.ts";
+import type { StressMark } from "../model/stress-mark.ts";
 import type { CompiledUnit, Endpoint, EndpointPool } from "../model/table.ts";
 import type { Core } from "./core.ts";
 import { forStress, STRESS } from "./room.ts";
@@ -30,12 +31,14 @@ export class Candidates {
 
   readonly urgency: Urgency;
   readonly isStress: boolean;
+  readonly #measures: boolean;
 
-  /** @param priority what a trusted peer said; undefined: the route's · @param isStress behind all priorities */
-  constructor(core: Core, decision: Decision, priority: Priority | undefined, isStress: boolean) {
+  /** @param priority what a trusted peer said; undefined: the route's · @param mark of stress traffic: behind all priorities */
+  constructor(core: Core, decision: Decision, priority: Priority | undefined, mark: StressMark | undefined) {
     this.#core = core;
     this.urgency = PRIORITIES.indexOf(priority ?? decision.route.spec.priority) as Urgency;
-    this.isStress = isStress;
+    this.isStress = mark !== undefined;
+    this.#measures = mark?.measure === true;
     this.#decision = decision;
     // In panic nobody knows better than chance.
     this.#at = decision.panic ? Math.floor(core.random.next() * decision.candidates.length) : decision.first;
@@ -122,7 +125,8 @@ export class Candidates {
       ? underWay >= forStress(places) || core.room.isFullForStress(unit, row)
       : underWay >= places || core.room.isFull(unit, row, this.urgency, waited);
     const rank = this.isStress ? STRESS : this.urgency;
-    if (!this.full) this.overCapacity = this.full = !core.room.takeCapacity(unit, row, rank);
+    if (!this.full && !this.#measures)
+      this.overCapacity = this.full = !core.room.takeCapacity(unit, row, rank);
     return this.full ? undefined : endpoint;
   }
 

@@ -12,7 +12,7 @@ import type { Clock, Random } from "../model/clock.ts";
 import { OTHER } from "../model/report.ts";
 import { type Manifest, MOST_SNAPSHOT_BYTES, type Publication } from "../model/snapshot.ts";
 import { type ConnectionFiles, ControlPlaneConnection } from "./control-plane-connection.ts";
-import { type Verified, verified } from "./publication.ts";
+import { sameSections, sourced, standing, type Verified, verified } from "./publication.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
 import type { Source, Sourced, SourceHooks } from "./source.ts";
 import { refusalOf } from "./succession.ts";
@@ -44,6 +44,9 @@ const LONGEST_PAUSE = 5_000;
 /** A gateway that has nothing on its disk waits so long (ms) for its first snapshot. */
 const FIRST_SNAPSHOT = 60_000;
 const REPORT_EVERY = 1_000;
+/** Or as often as the control plane asks for (ms), while stress traffic is watched. */
+const PACE_HEADER = "x-tidegate-pace";
+const FASTEST = 100;
 /** Slices that are sent in one turn: a control plane that is back is not buried under what was counted meanwhile. */
 const MOST_SLICES = 4;
 /** A slice that is answered so will never be taken. */
@@ -80,6 +83,9 @@ export class ControlPlaneSource implements Source {
   #saidDown = false;
   #refusedWhat = "";
   #timer: NodeJS.Timeout | undefined;
+  /** Milliseconds between two reports. */
+  #pace = 0;
+  #wanted = REPORT_EVERY;
   #isReporting = false;
   #underWay: Promise<void> = Promise.resolve();
   #warned = "";
@@ -123,10 +129,18 @@ export class ControlPlaneSource implements Source {
     if (this.#onFirst === undefined) void this.#follow();
     else setImmediate(() => this.#catchUp(hooks));
     hooks.figures.begin();
+    this.#reportEvery(REPORT_EVERY, hooks);
+  }
+
+  #reportEvery(milliseconds: number, hooks: SourceHooks): void {
+    if (milliseconds === this.#pace) return;
+    this.#pace = milliseconds;
+    clearInterval(this.#timer);
     this.#timer = setInterval(() => {
       if (!this.#isReporting) this.#underWay = this.#report(hooks);
       else hooks.figures.cut();
-    }, REPORT_EVERY);
+    }, milliseconds);
+    hooks.pace(milliseconds);
   }
 
   reload(): void {
@@ -300,6 +314,7 @@ export class ControlPlaneSource implements Source {
   }
 
   #lost(reason: string): void {
+    if (this.#hooks !== undefined) this.#reportEvery(REPORT_EVERY, this.#hooks);
     if (this.#saidDown || this.#stopped.signal.aborted) return;
     this.#saidDown = true;
     this.#options.log.warn(
@@ -309,16 +324,22 @@ export class ControlPlaneSource implements Source {
   }
 
   /** One report is under way at a time, so that slices come in their order. */
-  async #report({ report, figures }: SourceHooks): Promise<void> {
+  async #report(hooks: SourceHooks): Promise<void> {
+    const { report, figures, errors } = hooks;
     figures.cut();
     if (this.#saidDown || this.#served === undefined) return;
     this.#isReporting = true;
     try {
       const standpoint = { ...this.#served, ...report() };
+      // Apart from the figures, so that a control plane that does not know them yet still takes those.
+      const traces = errors.take();
+      if (traces.length > 0)
+        errors.told(traces, await this.#say("reports", { ...standpoint, errors: traces }));
       for (let sent = 0; sent < MOST_SLICES; sent++) {
         const slice = figures.first();
         const said = slice === undefined ? standpoint : { ...standpoint, slice };
         const status = await this.#say("reports", said);
+        this.#reportEvery(this.#wanted, hooks);
         if (slice === undefined || status === undefined) return;
         const isRefused = NEVER.includes(status);
         if (status >= 300 && !isRefused) return;
@@ -346,7 +367,8 @@ export class ControlPlaneSource implements Source {
   async #say(what: string, said: object): Promise<number | undefined> {
     try {
       const json = { "content-type": "application/json" };
-      const { body, statusCode } = await this.#request("POST", what, JSON.stringify(said), json);
+      const { body, statusCode, headers } = await this.#request("POST", what, JSON.stringify(said), json);
+      this.#wanted = Math.min(REPORT_EVERY, Math.max(FASTEST, Number(headers[PACE_HEADER]) || REPORT_EVERY));
       await body.dump();
       return statusCode;
     } catch {
@@ -372,16 +394,4 @@ export class ControlPlaneSource implements Source {
       signal: method === "GET" ? this.#stopped.signal : null,
     });
   }
-}
-
-function sourced({ manifest, config }: Verified, now: number): Sourced {
-  return { config, epoch: manifest.epoch, revision: manifest.revision, now };
-}
-
-function sameSections(a: Verified, b: Verified): boolean {
-  return JSON.stringify(a.manifest.sections) === JSON.stringify(b.manifest.sections);
-}
-
-function standing({ manifest }: Verified): object {
-  return { epoch: manifest.epoch, revision: manifest.revision, at: new Date(manifest.at).toISOString() };
 }

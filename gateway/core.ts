@@ -11,8 +11,10 @@ import {
   routesOf,
 } from "../model/table.ts";
 import type { AccessLog } from "./access-log.ts";
+import { BareMetrics, BareTracer } from "./bare.ts";
 import { Baselines } from "./baselines.ts";
 import { Breakers } from "./breaker.ts";
+import { Course } from "./course.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Fence } from "./fence.ts";
 import { InflightCounter, type LiveState } from "./live-state.ts";
@@ -27,6 +29,7 @@ import { Room } from "./room.ts";
 import { StaleCaches } from "./stale-caches.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import { Stress } from "./stress.ts";
+import { Tracer } from "./tracing/tracer.ts";
 import { Tunnels } from "./tunnel.ts";
 import { UnitQueues } from "./unit-queue.ts";
 import { Upstreams } from "./upstream.ts";
@@ -51,6 +54,12 @@ export interface CoreOptions {
   readonly nursery: Nursery;
   /** Tells the main thread of a defect. */
   readonly onError: (error: Error) => void;
+  /** Spans go to a collector. */
+  readonly exportsSpans: boolean;
+  /** Of this start of the gateway: pseudonyms of users are made with it. */
+  readonly salt: string;
+  /** Nothing is counted or recorded: for the benchmark. */
+  readonly isBare?: boolean;
 }
 
 export class Core {
@@ -61,7 +70,7 @@ export class Core {
   readonly inflight: InflightCounter;
   readonly deadlines: Deadlines;
   readonly picker: Picker;
-  readonly metrics = new ThreadMetrics();
+  readonly metrics: ThreadMetrics;
   readonly breakers: Breakers;
   readonly baselines = new Baselines(false);
   readonly stress: Stress;
@@ -70,11 +79,13 @@ export class Core {
   readonly lag: LoopLag;
   readonly stale: StaleCaches;
   readonly accessLog: AccessLog;
+  readonly tracer: Tracer;
   readonly upstreams: Upstreams;
   readonly nursery: Nursery;
   readonly tunnels: Tunnels;
   readonly mirror: Mirror;
   readonly fence: Fence;
+  readonly course: Course;
   readonly #threads: number;
   readonly #onSuspect: CoreOptions["onSuspect"];
   readonly #onError: CoreOptions["onError"];
@@ -96,6 +107,9 @@ export class Core {
     this.live = options.live;
     this.nursery = options.nursery;
     this.accessLog = options.accessLog;
+    this.metrics = options.isBare === true ? new BareMetrics() : new ThreadMetrics();
+    const tracing = { ...options, exports: options.exportsSpans };
+    this.tracer = options.isBare === true ? new BareTracer(tracing) : new Tracer(tracing);
     this.#threads = options.threads;
     this.#onSuspect = options.onSuspect;
     this.#onError = options.onError;
@@ -112,6 +126,7 @@ export class Core {
     this.tunnels = new Tunnels(this.deadlines);
     this.mirror = new Mirror(this);
     this.fence = new Fence(this, options.live.fenced.subarray(2 * thread, 2 * thread + 2));
+    this.course = new Course(this);
     this.picker = new Picker(options.live, options.clock, options.random);
     this.upstreams = new Upstreams(snapshot.config.gateway.client.maxHeader);
     this.swap(snapshot);
@@ -146,6 +161,7 @@ export class Core {
     const names = new Set(routes.map((r) => r.name));
     for (const name of this.#budgets.keys()) if (!names.has(name)) this.#budgets.delete(name);
     this.accessLog.setSample(this.#settings.accessLog.sample);
+    this.tracer.install(table, this.#settings, snapshot.revision);
   }
 
   onError(error: Error): void {

@@ -1,6 +1,7 @@
 /** What an exchange is begun with, and what is counted and logged of it at its end (settle.ts). */
 import type { Decision } from "../model/decide.ts";
 import type { CompiledUnit, Endpoint } from "../model/table.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Baseline } from "./baselines.ts";
 import type { Trial } from "./breaker.ts";
 import { Candidates } from "./candidates.ts";
@@ -11,6 +12,7 @@ import type { ThreadMetrics } from "./metrics.ts";
 import { Phased } from "./phased.ts";
 import type { Question } from "./question.ts";
 import type { RefusalType } from "./refusal.ts";
+import { disown } from "./response-owner.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { staleQuestion } from "./stale-entry.ts";
 import type { Recorder } from "./stale-recorder.ts";
@@ -27,6 +29,10 @@ export abstract class ExchangeRecord<Phase extends string> extends Phased<Phase>
   /** Where it is counted. */
   readonly metrics: ThreadMetrics;
   attempts = 0;
+  /** The attempt that began last. */
+  last: Attempt | undefined = undefined;
+  /** Those before it; undefined where it is the only one. */
+  #before: Attempt[] | undefined = undefined;
   /** A retry was taken from the route's budget. */
   retried = false;
   /** Status that the client was given; 0 before. */
@@ -48,11 +54,39 @@ export abstract class ExchangeRecord<Phase extends string> extends Phased<Phase>
     this.core = core;
     this.decision = decision;
     this.identity = identity;
-    const isStress = identity.mark !== undefined;
+    const { mark } = identity;
+    const isStress = mark !== undefined;
     this.isStress = isStress;
+    if (question.corrected !== undefined) this.#before = [...question.corrected];
     this.metrics = isStress ? core.stress.metrics : core.metrics;
-    this.candidates = new Candidates(core, decision, identity.head.priority, isStress);
+    this.candidates = new Candidates(core, decision, identity.head.priority, mark);
     this.budget = isStress ? core.stress.budget : core.budget(decision.route);
+  }
+
+  /** A unit's guard refused it before: nothing of it is new, but where it goes. */
+  protected get isCorrected(): boolean {
+    return this.question.corrected !== undefined;
+  }
+
+  /** Another exchange goes on with it, and settles it. */
+  letGo(): void {
+    this.isSettled = true;
+    this.budget.end(this.retried);
+    this.core.deadlines.remove(this);
+    disown(this.question.response);
+  }
+
+  protected began(attempt: Attempt): void {
+    if (this.last !== undefined) {
+      this.#before ??= [];
+      this.#before.push(this.last);
+    }
+    this.last = attempt;
+  }
+
+  /** Its attempts in their order. */
+  get tried(): readonly Attempt[] {
+    return [...(this.#before ?? []), ...(this.last === undefined ? [] : [this.last])];
   }
 
   /** Breakers hear of users' attempts alone, as health does. */

@@ -10,6 +10,7 @@ import type { RetryCause } from "../model/route.ts";
 import type { Endpoint } from "../model/table.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { Attempt, type AttemptFailure, type AttemptListener } from "./attempt.ts";
+import { guardCauseOf } from "./course.ts";
 import { ExchangeRecord } from "./exchange-record.ts";
 import type { RefusalType } from "./refusal.ts";
 import type { Question } from "./question.ts";
@@ -22,6 +23,7 @@ import { mayRetry, retryCauseOf } from "./retry.ts";
 import { settle, versionOf } from "./settle.ts";
 import type { Recorder } from "./stale-recorder.ts";
 import { Turn, type TurnHolder } from "./turn.ts";
+import type { GuardCause } from "./unit-guard-refusal.ts";
 
 /** What an exchange waits for. */
 type Phase = "connect" | "headers" | "body" | "stream" | "queue" | "closing";
@@ -53,8 +55,9 @@ export class Exchange
     own(this.question.response, this);
     this.#recorder = this.recorder();
     this.budget.begin(this.identity.startedAt);
+    if (this.isCorrected) this.#body?.adopt(this);
     // A client that waits for a 100 is told to go on by the attempt that can take its body, and by nobody else.
-    if (this.#body === undefined || this.identity.head.expectContinue) {
+    if (this.#body === undefined || this.identity.head.expectContinue || this.isCorrected) {
       this.#advance();
       return;
     }
@@ -100,7 +103,8 @@ export class Exchange
     const { core, candidates } = this;
     const unit = candidates.unit!;
     this.attempts++;
-    if (this.#body !== undefined && this.identity.head.expectContinue && this.attempts === 1) {
+    const isFirst = this.attempts === 1 && !this.isCorrected;
+    if (this.#body !== undefined && this.identity.head.expectContinue && isFirst) {
       this.#answer.goOn();
       this.#body.start(this);
     }
@@ -109,9 +113,10 @@ export class Exchange
     const baseline = this.baselineAt(unit);
     const attempt = new Attempt(core, endpoint, core.unitRow(unit), trial, baseline, this);
     this.#attempt = attempt;
+    this.began(attempt);
     if (this.#body === undefined || this.#body.ended) attempt.beginWork();
     this.wait("connect", this.#timeout.connect);
-    attempt.send(this.question, unit.name, body, this.attempts === 1);
+    attempt.send(this.question, unit.name, body, isFirst);
   }
 
   onSent(): void {
@@ -127,6 +132,11 @@ export class Exchange
 
   onHead(attempt: Attempt, status: number, headers: IncomingHttpHeaders, message: string): void {
     const { core } = this;
+    const guard = status === 421 && !this.isStress ? guardCauseOf(headers) : undefined;
+    if (guard !== undefined) {
+      this.#misdirected(attempt, guard);
+      return;
+    }
     if (status >= 500) this.endpointFailed(attempt.endpoint, true);
     else {
       this.endpointServed(attempt.endpoint);
@@ -151,6 +161,15 @@ export class Exchange
     this.wait("stream", this.#timeout.idle);
     // Looked at on the next tick: a body of known length nearly always comes with its header.
     if (this.#answer.awaitsBody) this.deadline = 0;
+  }
+
+  /** The unit's guard let nothing of it in: neither its success nor its failure. */
+  #misdirected(attempt: Attempt, cause: GuardCause): void {
+    attempt.discard("neutral");
+    this.#attempt = undefined;
+    const obstacle = this.core.course.take(this, attempt.endpoint.pool.unit.name, cause);
+    if (obstacle !== undefined) this.#refuse("misdirected", obstacle);
+    else this.#recorder?.abandon();
   }
 
   onData(attempt: Attempt, chunk: Buffer): void {
@@ -196,7 +215,7 @@ export class Exchange
 
   /** What the unit said cannot be passed on. */
   #malformed(attempt: Attempt, detail: string): void {
-    attempt.abort("failure");
+    attempt.abort("failure", "malformed");
     this.#attempt = undefined;
     this.endpointFailed(attempt.endpoint, true);
     this.#refuse("upstream-malformed", detail);
@@ -276,7 +295,7 @@ export class Exchange
           return;
         }
         // Either side stopped: the stream is cut, so that neither takes it for whole.
-        this.#attempt?.abort(this.question.response.writableNeedDrain ? "neutral" : "failure");
+        this.#attempt?.abort(this.question.response.writableNeedDrain ? "neutral" : "failure", "timeout");
         this.#attempt = undefined;
         this.#abandonClient("upstream-timeout");
         return;
@@ -291,7 +310,7 @@ export class Exchange
     this.#attempt = undefined;
     // Who stopped: the unit that no longer reads, or the client that no longer sends?
     const unit = attempt !== undefined && this.#body!.isHeldBack;
-    attempt?.abort(unit ? "failure" : "neutral");
+    attempt?.abort(unit ? "failure" : "neutral", "timeout");
     if (unit) this.endpointFailed(attempt.endpoint, false);
     if (unit) this.#refuse("upstream-timeout", "the unit stopped reading the body");
     else this.#refuse("request-timeout", "the body stopped arriving");
@@ -300,7 +319,7 @@ export class Exchange
   #onAttemptOverdue(total: boolean): void {
     const attempt = this.#attempt!;
     const failure = attempt.sent ? "timeout" : "refused";
-    attempt.abort("failure");
+    attempt.abort("failure", failure === "timeout" ? failure : "connect-timeout");
     this.endpointFailed(attempt.endpoint, false);
     this.#lastDetail = attempt.sent ? "no answer in time" : "no connection in time";
     if (!total && this.#mayRetry(failure, attempt)) this.#retry(attempt, failure);
@@ -323,7 +342,7 @@ export class Exchange
 
   onBodyFailure(failure: BodyFailure): void {
     if (failure === "aborted") return; // The response's close says so too.
-    this.#attempt?.abort("neutral");
+    this.#attempt?.abort("neutral", "body-too-large");
     this.#attempt = undefined;
     if (this.status !== 0) this.#abandonClient("body-too-large");
     else this.#refuse("body-too-large", `the route takes ${this.decision.route.spec.maxBody} bytes`);
@@ -365,7 +384,7 @@ export class Exchange
   #leave(): void {
     this.#turn?.leave();
     this.#turn = undefined;
-    this.#attempt?.abort("neutral");
+    this.#attempt?.abort("neutral", "aborted");
     this.#attempt = undefined;
   }
 

@@ -1,5 +1,6 @@
 /** All threads' counts, kept for as long as the gateway runs, and their text for Prometheus. */
 import { BOUNDS, BUCKETS, type Latencies } from "../model/latency-histogram.ts";
+import type { Exemplars } from "./exemplars.ts";
 import type { MetricsDelta } from "./metrics.ts";
 
 /** Upper bounds in seconds. Fine where a gateway's answers lie, coarse where only "too slow" matters. */
@@ -52,6 +53,15 @@ const HELP: Readonly<Record<string, Help>> = {
     type: "counter",
     text: "Access records dropped because the log was behind.",
   },
+  tidegate_spans_exported_total: { type: "counter", text: "Spans that the collector took." },
+  tidegate_spans_dropped_total: {
+    type: "counter",
+    text: "Spans that no collector has: thread or queue were full, or it refused them.",
+  },
+  tidegate_error_traces_dropped_total: {
+    type: "counter",
+    text: "Error traces that the control plane was not told of.",
+  },
   tidegate_thread_restarts_total: { type: "counter", text: "Traffic threads that died and were replaced." },
   tidegate_config_refused_total: {
     type: "counter",
@@ -87,6 +97,7 @@ const HELP: Readonly<Record<string, Help>> = {
   tidegate_snapshot_revision: { type: "gauge", text: "Revision that the slowest thread serves." },
   tidegate_upstream_inflight: { type: "gauge", text: "Requests under way, by unit." },
   tidegate_fenced_total: { type: "counter", text: "Writes that a fence held, or ended, by outcome." },
+  tidegate_misdirected_total: { type: "counter", text: "Requests that a unit's guard refused, by cause." },
   tidegate_fence_held: { type: "gauge", text: "Writes held while their slots move." },
   tidegate_fence_awaited: {
     type: "gauge",
@@ -159,37 +170,50 @@ export class MetricsRegistry {
     histogram.sum += sum;
   }
 
-  /** Prometheus text format 0.0.4. */
-  text(gauges: Gauges): string {
+  /**
+   * Prometheus text format 0.0.4; OpenMetrics 1.0 where exemplars are given.
+   *
+   * `le` is written the same in both: a scraper that changes over keeps its series.
+   */
+  text(gauges: Gauges, exemplars?: Exemplars): string {
     const lines: string[] = [];
+    const isOpen = exemplars !== undefined;
     for (const [name, series] of this.#counters) {
-      header(lines, name);
-      for (const [labels, n] of series) lines.push(sample(name, labels, n));
+      header(lines, name, isOpen);
+      for (const [labels, n] of series) {
+        lines.push(sample(name, labels, n) + (exemplars?.ofCounter(name, labels) ?? ""));
+      }
     }
     for (const [name, histograms] of this.#histograms) {
-      header(lines, name);
+      header(lines, name, isOpen);
       for (const [labels, { buckets, sum }] of histograms) {
         let total = 0;
         buckets.forEach((n, i) => {
           total += n;
           const le = i < DURATION_BUCKETS.length ? `${DURATION_BUCKETS[i]}` : "+Inf";
-          lines.push(`${name}_bucket{${labels},le="${le}"} ${total}`);
+          const exemplar = n === 0 ? "" : (exemplars?.ofBucket(name, labels, i) ?? "");
+          lines.push(`${name}_bucket{${labels},le="${le}"} ${total}${exemplar}`);
         });
         lines.push(sample(`${name}_sum`, labels, sum));
         lines.push(sample(`${name}_count`, labels, total));
       }
     }
     for (const [name, series] of gauges) {
-      header(lines, name);
+      header(lines, name, isOpen);
       for (const [labels, value] of series) lines.push(sample(name, labels, value));
     }
+    if (isOpen) lines.push("# EOF");
     return `${lines.join("\n")}\n`;
   }
 }
 
-function header(lines: string[], name: string): void {
+function header(lines: string[], name: string, isOpen: boolean): void {
   const help = HELP[name] ?? helpOfStress(name);
-  if (help !== undefined) lines.push(`# HELP ${name} ${help.text}`, `# TYPE ${name} ${help.type}`);
+  // OpenMetrics names a counter's family without the word that its samples end with.
+  const family = isOpen && name.endsWith("_total") ? name.slice(0, -"_total".length) : name;
+  const type = help?.type ?? (name.endsWith("_total") ? "counter" : undefined);
+  if (help !== undefined) lines.push(`# HELP ${family} ${help.text}`);
+  if (type !== undefined && (isOpen || help !== undefined)) lines.push(`# TYPE ${family} ${type}`);
 }
 
 /** What is counted of stress traffic means what it means of users. */

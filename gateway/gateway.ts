@@ -11,6 +11,8 @@ import { endpointsOf, type Table } from "../model/table.ts";
 import { buildAdmin } from "./admin.ts";
 import { DrainRamps } from "./drain-ramps.ts";
 import { DryRunLog } from "./dry-run-log.ts";
+import { ErrorRing } from "./error-ring.ts";
+import { Exemplars } from "./exemplars.ts";
 import { MetricsRegistry, STRESS_PREFIX } from "./exposition.ts";
 import { BreakerControl } from "./breaker-control.ts";
 import { Concurrency } from "./concurrency.ts";
@@ -25,8 +27,14 @@ import type { TlsOptions } from "./server.ts";
 import { type Snapshot, tableOf } from "./snapshot.ts";
 import type { Source, Sourced } from "./source.ts";
 import { Threads } from "./threads.ts";
+import type { CollectorAddress } from "./tracing/collector.ts";
+import { SpanExporter } from "./tracing/exporter.ts";
+import type { TraceDelta } from "./tracing/recorded.ts";
 import { UnitReports } from "./unit-reports.ts";
 import { GatewayView } from "./view.ts";
+
+/** A gateway that ends waits so long (ms) for its last spans. */
+const LAST_SPANS = 1_000;
 
 /** How often (ms) the units' load is looked at. */
 const LOAD_EVERY = 25;
@@ -39,8 +47,13 @@ export interface GatewayOptions {
   readonly adminPort: number;
   readonly threads: number;
   readonly region: string | undefined;
+  /** In reports, traces and error traces. */
+  readonly name: string;
+  readonly version: string;
   /** `off`, `-` or a file. */
   readonly accessLog: string;
+  /** Where spans go; undefined: nowhere. */
+  readonly collector: CollectorAddress | undefined;
   /** `redis://…`, where fleet limits are leased from; undefined: there is none. */
   readonly redis: string | undefined;
   readonly tlsPort: number | undefined;
@@ -51,6 +64,8 @@ export interface GatewayOptions {
   /** Milliseconds that requests under way may then take. */
   readonly grace: number;
   readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
   readonly random: Random;
   readonly log: Logger;
 }
@@ -61,6 +76,9 @@ export class Gateway {
   readonly #live: LiveState;
   readonly #rows: RowRegistry;
   readonly #registry = new MetricsRegistry();
+  readonly #exemplars = new Exemplars();
+  readonly #errors = new ErrorRing();
+  readonly #exporter: SpanExporter | undefined;
   readonly #figures: FigureSlices;
   readonly #health: HealthMonitor;
   readonly #threads: Threads;
@@ -95,6 +113,7 @@ export class Gateway {
     this.#breakers = new BreakerControl(this.#live.breakers, options.clock, options.log);
     this.#figures = new FigureSlices(options.clock, startName(options.random));
     const dryRunLog = new DryRunLog(options.log, options.clock);
+    this.#exporter = this.#exporterOf(options);
     this.#drains = new DrainRamps(this.#live.drains);
     this.#sourced = first;
     this.#snapshot = this.#snapshotOf(first.config, first.revision);
@@ -118,6 +137,8 @@ export class Gateway {
         port: options.port,
         tlsPort: options.tlsPort,
         accessLog: options.accessLog,
+        exportsSpans: options.collector !== undefined,
+        salt: startName(options.random),
         onMetrics: (message) => {
           dryRunLog.see(message.delta);
           this.#registry.add(message.delta);
@@ -127,6 +148,7 @@ export class Gateway {
           if (message.accessLogDropped > 0) {
             this.#registry.count("tidegate_access_log_dropped_total", "", message.accessLogDropped);
           }
+          if (message.traces !== undefined) this.#trace(message.traces);
         },
         onNewKeys: (keys) => this.#fleetLimits.seen(keys),
         onSuspect: (row, failures, answered) => this.#health.suspect(row, failures, answered),
@@ -145,6 +167,9 @@ export class Gateway {
     this.#view = new GatewayView({
       live: this.#live,
       registry: this.#registry,
+      exemplars: this.#exemplars,
+      errors: this.#errors,
+      wallClock: options.wallClock,
       threads: this.#threads,
       fleetLimits: this.#fleetLimits,
       breakers: this.#breakers,
@@ -163,6 +188,7 @@ export class Gateway {
   async start(): Promise<void> {
     this.#install();
     this.#fleetLimits.start();
+    this.#exporter?.start();
     this.#loadWatch = setInterval(() => {
       const now = this.#options.clock.now();
       this.#concurrency.look(now);
@@ -174,7 +200,9 @@ export class Gateway {
       use: (next) => this.#use(next),
       refused: (problems) => this.#refuseConfig(problems),
       report: () => this.#view.report(),
+      pace: (milliseconds) => this.#threads.setPace(milliseconds),
       figures: this.#figures,
+      errors: this.#errors,
     });
     this.#options.source.served(this.#sourced);
     if (this.#options.tlsCert !== undefined && this.#options.tlsKey !== undefined) {
@@ -213,6 +241,42 @@ export class Gateway {
     this.#threads.publish(this.#snapshot, () => this.#options.source.served(next));
     this.#log.info({ revision: next.revision }, "configuration applied");
     return [];
+  }
+
+  /** What a thread recorded: for the ring, for the collector, and as exemplars. */
+  #trace({ recorded, dropped }: TraceDelta): void {
+    const gateway = this.#options.name;
+    for (const one of recorded) {
+      const { kind, trace } = one;
+      if (kind !== undefined) this.#errors.add({ ...trace, kind, gateway });
+      this.#exemplars.see(one);
+    }
+    if (this.#errors.dropped > 0) {
+      this.#registry.count("tidegate_error_traces_dropped_total", "", this.#errors.dropped);
+      this.#errors.dropped = 0;
+    }
+    this.#exporter?.add(recorded.filter(({ isExported }) => isExported));
+    this.#exporter?.dropped("thread", dropped);
+  }
+
+  #exporterOf({
+    collector,
+    clock,
+    random,
+    log,
+    name,
+    version,
+    region,
+  }: GatewayOptions): SpanExporter | undefined {
+    if (collector === undefined) return undefined;
+    return new SpanExporter({
+      address: collector,
+      clock,
+      random,
+      log,
+      count: (counter, labels, n) => this.#registry.count(counter, labels, n),
+      resource: () => ({ gateway: name, fleet: this.#table.fleet.name, version, region }),
+    });
   }
 
   /** Tells the parts of the main thread of a new configuration. */
@@ -297,7 +361,7 @@ export class Gateway {
       "stopping: no new connections, finishing what is under way",
     );
     const cutOff = await this.#threads.drain(this.#options.grace);
-    await this.#options.source.end();
+    await Promise.all([this.#options.source.end(), this.#exporter?.stop(LAST_SPANS)]);
     this.#health.stop();
     this.#fleetLimits.stop();
     clearInterval(this.#loadWatch);

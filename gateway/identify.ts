@@ -9,7 +9,7 @@ import type { RefusalType } from "./refusal.ts";
 import { answer } from "./refuse.ts";
 import { addForwarded, addStress, clientOf, type RequestHead, readHead } from "./request-head.ts";
 import { settleRefused } from "./settle.ts";
-import { newTraceparent } from "./trace-context.ts";
+import { STOPPED } from "./stress-marks.ts";
 
 export interface Identity extends RouteRequest {
   readonly head: RequestHead;
@@ -17,6 +17,8 @@ export interface Identity extends RouteRequest {
   /** Path and query exactly as they came; what is sent. */
   readonly target: string;
   readonly startedAt: number;
+  /** `1.1`, `2.0`. */
+  readonly httpVersion: string;
   /** Of stress traffic: verified. `stress` is its unit. */
   readonly mark: StressMark | undefined;
 }
@@ -85,14 +87,14 @@ export function identify(
   let stressed: StressMark | undefined;
   if (head.stressMark !== undefined) {
     const read = core.stress.marks.read(head.stressMark);
-    if (typeof read === "string") return refuse(core, request, response, "stress-mark", read);
+    if (typeof read === "string") {
+      return refuse(core, request, response, read === STOPPED ? "stress-stopped" : "stress-mark", read);
+    }
     stressed = read;
     addStress(head, read);
   }
 
-  if (head.traceparent === undefined || head.traceparent === "")
-    head.traceparent = newTraceparent(core.random);
-  head.out.push("traceparent", head.traceparent);
+  core.tracer.begin(head);
   addForwarded(head, peer, request.httpVersion);
   return {
     method: request.method!,
@@ -105,6 +107,7 @@ export function identify(
     peer,
     target,
     startedAt,
+    httpVersion: request.httpVersion,
     stress: stressed?.unit,
     mark: stressed,
   };

@@ -1,6 +1,7 @@
 /** The gateway process: reads its options, makes the real clock and randomness, and answers signals. */
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import pino, { type Logger } from "pino";
 import { systemClock, systemRandom } from "../host/clock.ts";
@@ -12,6 +13,9 @@ import { ControlPlaneSource } from "./control-plane-source.ts";
 import { FileSource } from "./file-source.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { InvalidConfig, type Source } from "./source.ts";
+import { collectorAddress } from "./tracing/collector.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
 /** @returns the exit code: 0 stopped, 1 invalid configuration or a port that is taken, 2 usage, 3 requests were cut off */
 export async function runGateway(options: Record<string, string>): Promise<number> {
@@ -87,6 +91,10 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
   const grace = parseDuration(options.grace ?? "");
   if (lameDuck === undefined) return `--lame-duck is ${options.lameDuck}; expected a duration such as 5s`;
   if (grace === undefined) return `--grace is ${options.grace}; expected a duration such as 30s`;
+  const otlp = options.otlp ?? process.env.TIDEGATE_OTLP;
+  const collector =
+    otlp === undefined ? undefined : collectorAddress(otlp, process.env.TIDEGATE_OTLP_HEADERS);
+  if (typeof collector === "string") return `--otlp (or TIDEGATE_OTLP) ${collector}`;
   const clock = systemClock();
   const random = systemRandom();
   const source = sourceOf(options, log, clock, random);
@@ -99,6 +107,9 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
     adminPort: adminPort as number,
     threads,
     region: options.region ?? process.env.TIDEGATE_REGION,
+    name: nameOf(options),
+    version,
+    collector,
     accessLog: options.accessLog!,
     redis,
     tlsPort: tlsPort as number | undefined,
@@ -107,6 +118,7 @@ function settingsOf(options: Record<string, string>, log: Logger): GatewayOption
     lameDuck,
     grace,
     clock,
+    wallClock: Date.now,
     random,
     log,
   };
@@ -154,7 +166,7 @@ function sourceOf(
       urls,
       token,
       tls: { ca, cert, key },
-      name: options.name ?? `${hostname()}-${options.port}`,
+      name: nameOf(options),
       stateDir: options.state,
       key: createPublicKey(readFileSync(options.snapshotKey)),
       clock,
@@ -167,6 +179,10 @@ function sourceOf(
     if (message.startsWith("--")) return message;
     return `cannot use --state ${options.state} or --snapshot-key ${options.snapshotKey}: ${message}`;
   }
+}
+
+function nameOf(options: Record<string, string>): string {
+  return options.name ?? `${hostname()}-${options.port}`;
 }
 
 /** Nobody on the way can read what is sent there. */

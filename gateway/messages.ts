@@ -2,6 +2,7 @@
 import type { MetricsDelta } from "./metrics.ts";
 import type { TlsOptions } from "./server.ts";
 import type { Snapshot } from "./snapshot.ts";
+import type { TraceDelta } from "./tracing/recorded.ts";
 
 /** Everything a traffic thread needs to begin. */
 export interface ThreadStart {
@@ -16,6 +17,9 @@ export interface ThreadStart {
   readonly tls: TlsOptions | undefined;
   /** `off`, `-` for standard output, or a file. */
   readonly accessLog: string;
+  /** Spans go to a collector. */
+  readonly exportsSpans: boolean;
+  readonly salt: string;
   /** The gateway is already stopping. */
   readonly lameDuck: boolean;
 }
@@ -23,6 +27,8 @@ export interface ThreadStart {
 export type ToThread =
   | { readonly type: "snapshot"; readonly snapshot: Snapshot }
   | { readonly type: "tls"; readonly tls: TlsOptions }
+  /** Hand the metrics over so often (ms) from now on. */
+  | { readonly type: "pace"; readonly milliseconds: number }
   /** Hand the metrics over now. */
   | { readonly type: "collect" }
   /** Go on serving, but politely send clients away. */
@@ -44,6 +50,8 @@ export type FromThread =
       /** What is counted of stress traffic. */
       readonly stress: MetricsDelta;
       readonly accessLogDropped: number;
+      /** Undefined: nothing was recorded. */
+      readonly traces: TraceDelta | undefined;
     }
   /** A defect, caught; the thread goes on. */
   | { readonly type: "error"; readonly message: string }

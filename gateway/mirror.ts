@@ -38,15 +38,17 @@ export class Mirror {
       return;
     }
     this.#underWay++;
-    const headers = [
-      ...withPlacement(identity.head, unit, table.epoch, decision.slot),
-      "x-tidegate-mirror",
-      "1",
-    ];
-    new Copy(this.#core, endpoint, (outcome) => {
+    const headers = [...withPlacement(identity.head, unit, table.epoch, decision), "x-tidegate-mirror", "1"];
+    const copy = new Copy(this.#core, endpoint, (outcome) => {
       this.#underWay--;
       this.#count(route, outcome);
-    }).send(identity.target, identity.method, headers, body);
+    });
+    try {
+      copy.send(identity.target, identity.method, headers, body);
+    } catch {
+      // Whatever is wrong with it, the request that it is a copy of goes on.
+      copy.onResponseError();
+    }
   }
 
   #count(route: CompiledRoute, outcome: string): void {

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Decision } from "../model/decide.ts";
 import type { Table } from "../model/table.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Core } from "./core.ts";
 import type { Identity } from "./identify.ts";
 import type { RequestBody } from "./request-body.ts";
@@ -17,4 +18,6 @@ export interface Question {
   readonly body: RequestBody | undefined;
   /** What the client sent behind its Upgrade; undefined for a plain request. */
   readonly upgradeHead: UpgradeHead | undefined;
+  /** A unit's guard refused it before (course.ts): the attempts until then. */
+  readonly corrected?: readonly Attempt[];
 }

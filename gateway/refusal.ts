@@ -21,6 +21,7 @@ const KINDS = {
   "no-partition-key": { status: 400, title: "The route places by user and the request names none" },
   "contradictory-partition-key": { status: 400, title: "The request names two different users" },
   "stress-mark": { status: 403, title: "The stress mark is forged, expired or malformed" },
+  "stress-stopped": { status: 403, title: "The stress run was stopped" },
   "no-route": { status: 404, title: "No route matches the request" },
   "method-not-allowed": { status: 405, title: "The gateway does not take this method" },
   "request-timeout": { status: 408, title: "The request did not arrive in time" },
@@ -36,6 +37,7 @@ const KINDS = {
   breaker: { status: 503, title: "The circuit to the unit is open", retryAfter: 1 },
   fence: { status: 503, title: "The user moves to another unit", retryAfter: 1 },
   "fence-cut-off": { status: 504, title: "The user moved to another unit before this one answered" },
+  misdirected: { status: 503, title: "The unit says that the user is not its own", retryAfter: 1 },
   shed: { status: 503, title: "The unit is busy, and more urgent requests go first", retryAfter: 1 },
   "too-many-connections": {
     status: 503,

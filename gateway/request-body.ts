@@ -102,6 +102,19 @@ export class RequestBody {
     return this.#relay;
   }
 
+  /** No attempt is at it for a while; what comes meanwhile is kept, as long as it is small. */
+  park(): void {
+    this.#relay?.cut();
+    this.#relay = undefined;
+    this.#listener = DEAF;
+  }
+
+  /** Another listener goes on with what was begun. */
+  adopt(listener: BodyListener): void {
+    this.#waits = false;
+    this.#listener = listener;
+  }
+
   /** No attempt needs the rest: let the client finish sending into nothing, or be cut off by the caller. */
   abandon(): void {
     this.#relay?.cut();

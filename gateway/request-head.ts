@@ -4,6 +4,7 @@
  * Hop-by-hop fields (RFC 9110 §7.6.1), those that Connection names, and every claim that only the gateway may make
  * are left out first; its own are added afterwards, so that nothing a client says can remove or forge them.
  */
+import type { Decision } from "../model/decide.ts";
 import { type HeaderList, isHeader } from "../model/header-list.ts";
 import { hostOf } from "../model/request-target.ts";
 import { PRIORITIES, type Priority } from "../model/route.ts";
@@ -11,7 +12,7 @@ import { STRESS_HEADER, type StressMark } from "../model/stress-mark.ts";
 import { withoutOwn, withStress } from "./baggage.ts";
 import type { Peer } from "./peer.ts";
 import type { RefusalType } from "./refusal.ts";
-import { isTraceparent } from "./trace-context.ts";
+import { isTraceparent, tracestateOf } from "./trace-context.ts";
 
 export class RequestHead {
   /** Fields for the unit, flat; ours are appended by `addOwn`. */
@@ -24,6 +25,13 @@ export class RequestHead {
   contentLength: number | undefined = undefined;
   chunked = false;
   traceparent: string | undefined = undefined;
+  /** The client's, where the gateway's own span took its place. */
+  parent: string | undefined = undefined;
+  tracestate: string | undefined = undefined;
+  /** Spans of it are recorded however it ends. */
+  sampled = false;
+  /** Where `traceparent` is in `out`: each attempt says its own. */
+  traceAt = -1;
   expectContinue = false;
   upgrade = false;
   forwardedFor: string | undefined = undefined;
@@ -234,7 +242,8 @@ export function readHead(options: HeadOptions): RequestHead {
   }
   // It belongs to its traceparent, and goes with it.
   if (tracestate !== undefined && head.traceparent !== undefined && head.traceparent !== "") {
-    head.out.push(...tracestate);
+    head.tracestate = tracestateOf(tracestate);
+    if (head.tracestate !== undefined) head.out.push(...tracestate);
   }
   if (named !== undefined) removeNamed(head.out, named);
   return head;
@@ -268,12 +277,19 @@ export function addStress(head: RequestHead, { run }: StressMark): void {
 }
 
 /** The fields for one attempt: what its unit is told of the placement replaces what the attempt before said. */
-export function withPlacement(head: RequestHead, unit: string, epoch: string, slot: number): string[] {
+export function withPlacement(
+  head: RequestHead,
+  unit: string,
+  epoch: string,
+  { slot, pinned, key }: Pick<Decision, "slot" | "pinned" | "key">,
+): string[] {
   const { out } = head;
   if (head.placementFrom === -1) head.placementFrom = out.length;
   else out.length = head.placementFrom;
   out.push("x-tidegate-unit", unit, "x-tidegate-epoch", epoch);
   if (slot !== -1) out.push("x-tidegate-slot", `${slot}`);
+  // Its slot may well be another unit's: a unit guard has to look for the key.
+  if (pinned) out.push("x-tidegate-pin", encodeURIComponent(key!));
   return out;
 }
 

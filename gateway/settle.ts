@@ -20,14 +20,16 @@ export function versionOf({ route }: Decision, pool: EndpointPool | undefined): 
 export function settle(exchange: Exchange): void {
   const { core, metrics, decision, identity, question, status, problem } = exchange;
   const { unit, pool } = exchange.candidates;
-  const seconds = (core.clock.now() - identity.startedAt) / 1000;
+  const now = core.clock.now();
+  const seconds = (now - identity.startedAt) / 1000;
   const version = versionOf(decision, pool);
+  const outcome = outcomeOf(status, problem, exchange.fellBack);
   metrics.request(
     decision.route,
     unit,
     version,
     status,
-    outcomeOf(status, problem, exchange.fellBack),
+    outcome,
     seconds,
     problem === "" && exchange.attempts > 0,
   );
@@ -41,6 +43,7 @@ export function settle(exchange: Exchange): void {
       );
     }
   }
+  core.tracer.settle(exchange, now, outcome);
   if (!core.accessLog.wants(status)) return;
   core.accessLog.add({
     time: core.wallClock(),
@@ -79,11 +82,13 @@ export function settleRefused(
   route: CompiledRoute | undefined,
   fellBack = false,
 ): void {
-  const seconds = identity === undefined ? 0 : (core.clock.now() - identity.startedAt) / 1000;
+  const now = core.clock.now();
+  const seconds = identity === undefined ? 0 : (now - identity.startedAt) / 1000;
   const metrics = metricsOf(core, identity);
+  const outcome = outcomeOf(status, problem, fellBack);
+  if (identity !== undefined) core.tracer.refused(identity, now, status, problem, route, outcome);
   if (route === undefined) metrics.count("tidegate_refused_total", `cause="${problem}"`);
   else {
-    const outcome = outcomeOf(status, problem, fellBack);
     metrics.request(route, undefined, "stable", status, outcome, seconds, false);
   }
   if (!core.accessLog.wants(status)) return;

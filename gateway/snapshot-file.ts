@@ -4,18 +4,10 @@
  * Written aside, flushed and renamed, so that a kill at any byte leaves the one before it. A second file says how far
  * this gateway ever came: a snapshot that is older, put back by somebody's restore, is not served.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
+import { replaceFile } from "../host/replace-file.ts";
 import { isNewer, type Publication } from "../model/snapshot.ts";
 import { type Verified, verified } from "./publication.ts";
 
@@ -25,13 +17,11 @@ interface Reached {
 }
 
 export class SnapshotFile {
-  readonly #dir: string;
   readonly #file: string;
   readonly #reachedFile: string;
 
   /** @throws when the directory cannot be made */
   constructor(dir: string) {
-    this.#dir = dir;
     this.#file = join(dir, "snapshot.json");
     this.#reachedFile = join(dir, "reached.json");
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -81,25 +71,7 @@ export class SnapshotFile {
       now: manifest.at,
     };
     const { epoch, revision } = manifest;
-    this.#replace(this.#file, JSON.stringify(publication));
-    this.#replace(this.#reachedFile, JSON.stringify({ epoch, revision }));
-  }
-
-  #replace(file: string, text: string): void {
-    const aside = `${file}.new`;
-    const handle = openSync(aside, "w", 0o600);
-    try {
-      writeFileSync(handle, text);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-    renameSync(aside, file);
-    const dir = openSync(this.#dir, "r");
-    try {
-      fsyncSync(dir);
-    } finally {
-      closeSync(dir);
-    }
+    replaceFile(this.#file, JSON.stringify(publication));
+    replaceFile(this.#reachedFile, JSON.stringify({ epoch, revision }));
   }
 }

@@ -2,6 +2,7 @@
 import type { Config } from "../model/config.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
 import type { Report } from "../model/report.ts";
+import type { ErrorRing } from "./error-ring.ts";
 import type { FigureSlices } from "./figure-slices.ts";
 
 export interface Sourced {
@@ -23,8 +24,12 @@ export interface SourceHooks {
   refused(problems: readonly string[]): void;
   /** What to say of how things stand. */
   report(): Standpoint;
+  /** The control plane wants to hear so often (ms) what is counted. */
+  pace(milliseconds: number): void;
   /** What was counted. */
   readonly figures: FigureSlices;
+  /** What went wrong of late. */
+  readonly errors: ErrorRing;
 }
 
 export interface Source {

@@ -18,6 +18,8 @@ import {
 
 /** Marks that a thread remembers; the one that was learnt first makes room. */
 export const MOST_KNOWN = 64;
+/** What is said of a mark whose run was stopped before it expired. */
+export const STOPPED = "its run was stopped";
 /** Signatures that a thread checks at once, and per second. */
 export const BURST = 20;
 export const PER_SECOND = 50;
@@ -34,6 +36,7 @@ export class StressMarks {
   readonly #known = new Map<string, Known>();
   #keys: ReadonlyMap<string, KeyObject> = new Map();
   #named = "";
+  #stopped: ReadonlySet<string> = new Set();
   #fleet = "";
   #checks = BURST;
   #at: number;
@@ -47,6 +50,7 @@ export class StressMarks {
 
   /** A key that is taken out ends what it signed. */
   install(fleet: string, settings: StressSettings | undefined): void {
+    this.#stopped = new Set(settings?.stopped);
     const named = (settings?.keys ?? []).join(" ");
     if (fleet === this.#fleet && named === this.#named) return;
     this.#fleet = fleet;
@@ -59,8 +63,10 @@ export class StressMarks {
   /** @returns the mark, or what is wrong with it */
   read(text: string): StressMark | string {
     const known = this.#known.get(text);
-    if (known === undefined) return this.#check(text);
-    return this.#clock.now() < known.until ? known.mark : EXPIRED;
+    const mark = known === undefined ? this.#check(text) : known.mark;
+    if (typeof mark === "string") return mark;
+    if (known !== undefined && this.#clock.now() >= known.until) return EXPIRED;
+    return this.#stopped.size > 0 && this.#stopped.has(mark.run) ? STOPPED : mark;
   }
 
   /** What is cheap comes first. */

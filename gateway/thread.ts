@@ -37,6 +37,9 @@ const core = new Core(
     thread: start.thread,
     threads: start.threads,
     accessLog,
+    exportsSpans: start.exportsSpans,
+    salt: start.salt,
+    isBare: process.env.TIDEGATE_BARE === "1",
     nursery: new Nursery(nurseryCollector()),
     onError: (error) => say({ type: "error", message: error.stack ?? error.message }),
     onNewKey: (limit, row, key) => {
@@ -59,7 +62,8 @@ setInterval(() => {
 core.queues.onWaiting = () => setTimeout(lookAtQueues, QUEUE_TICK);
 setInterval(() => core.lag.tick(core.clock.now()), LAG_TICK);
 setInterval(() => accessLog.flush(), LOG_EVERY);
-setInterval(() => handOver(), METRICS_EVERY);
+let pace = METRICS_EVERY;
+let handing = setInterval(() => handOver(), pace);
 
 port.on("message", (message: ToThread) => {
   switch (message.type) {
@@ -69,9 +73,16 @@ port.on("message", (message: ToThread) => {
       core.metrics.keepOnly(new Set(routesOf(core.table)));
       core.stress.metrics.keepOnly(new Set(routesOf(core.table)));
       core.fence.swapped(() => say({ type: "swapped", revision: core.revision }));
+      core.course.swapped();
       return;
     case "tls":
       reloadTls(message.tls);
+      return;
+    case "pace":
+      if (message.milliseconds === pace) return;
+      pace = message.milliseconds;
+      clearInterval(handing);
+      handing = setInterval(() => handOver(), pace);
       return;
     case "collect":
       handOver();
@@ -134,6 +145,7 @@ function handOver(): void {
     delta: core.metrics.take(),
     stress: core.stress.metrics.take(),
     accessLogDropped: accessLog.dropped,
+    traces: core.tracer.take(),
   });
   accessLog.dropped = 0;
 }

@@ -12,6 +12,8 @@ export interface ThreadsOptions {
   readonly port: number | undefined;
   readonly tlsPort: number | undefined;
   readonly accessLog: string;
+  readonly exportsSpans: boolean;
+  readonly salt: string;
   readonly onMetrics: (message: FromThread & { type: "metrics" }) => void;
   readonly onNewKeys: (keys: (FromThread & { type: "keys" })["keys"]) => void;
   readonly onSuspect: (row: number, failures: number, answered: boolean) => void;
@@ -37,6 +39,7 @@ export class Threads {
   #snapshot: Snapshot;
   #tls: TlsOptions | undefined;
   #onServed = (): void => {};
+  #pace: number | undefined;
   #lameDuck = false;
   #stopping = false;
   /** Bound ports, once the first thread listens. */
@@ -93,6 +96,13 @@ export class Threads {
     await Promise.all(answers);
   }
 
+  /** How often (ms) all hand their metrics over. */
+  setPace(milliseconds: number): void {
+    if (milliseconds === this.#pace) return;
+    this.#pace = milliseconds;
+    this.#say({ type: "pace", milliseconds });
+  }
+
   lameDuck(): void {
     this.#lameDuck = true;
     this.#say({ type: "lame-duck" });
@@ -123,7 +133,7 @@ export class Threads {
   }
 
   #startOne(thread: number): Promise<{ port: number | undefined; tlsPort: number | undefined }> {
-    const { count, live, host, accessLog } = this.#options;
+    const { count, live, host, accessLog, exportsSpans, salt } = this.#options;
     const start: ThreadStart = {
       thread,
       threads: count,
@@ -134,6 +144,8 @@ export class Threads {
       tlsPort: this.tlsPort ?? this.#options.tlsPort,
       tls: this.#tls,
       accessLog,
+      exportsSpans,
+      salt,
       lameDuck: this.#lameDuck,
     };
     const worker = new Worker(new URL("./thread.ts", import.meta.url), {
@@ -154,6 +166,7 @@ export class Threads {
         switch (message.type) {
           case "ready":
             slot.ready = true;
+            if (this.#pace !== undefined) worker.postMessage({ type: "pace", milliseconds: this.#pace });
             this.#swapped();
             // A snapshot that came while it started is waiting in its queue; this one it has.
             resolve({ port: message.port, tlsPort: message.tlsPort });

@@ -27,9 +27,32 @@ export function isTraceparent(value: string): boolean {
   return traceBits !== 0 && spanBits !== 0;
 }
 
-/** A new trace that asks nobody to record it. */
-export function newTraceparent(random: Random): string {
-  return `00-${hex64(random)}${hex64(random)}-${hex64(random)}-00`;
+/** A new trace; unless it is sampled it asks nobody to record it. */
+export function newTraceparent(random: Random, sampled = false): string {
+  return `00-${hex64(random)}${hex64(random)}-${hex64(random)}-0${sampled ? 1 : 0}`;
+}
+
+export function newSpanId(random: Random): string {
+  return hex64(random);
+}
+
+/** What everybody has to pass on; longer lists are dropped whole, since half of one says something else. */
+const MOST_STATE = 512;
+const MOST_STATE_MEMBERS = 32;
+
+/** `tracestate` fields, flat with their names, together as one value; undefined where that is too much. */
+export function tracestateOf(fields: readonly string[]): string | undefined {
+  let text = "";
+  let members = 0;
+  for (let i = 1; i < fields.length; i += 2) {
+    const value = fields[i]!;
+    // Looked at before anything is copied: one field may be as long as a whole header.
+    if (text.length + value.length >= MOST_STATE + 1) return undefined;
+    for (const member of value.split(",")) if (member.trim() !== "") members++;
+    if (members > MOST_STATE_MEMBERS) return undefined;
+    text = text === "" ? value : `${text},${value}`;
+  }
+  return text.length > MOST_STATE ? undefined : text;
 }
 
 /** Sixteen hexadecimal digits of chance, never all zero. */

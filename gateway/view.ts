@@ -1,10 +1,13 @@
 /** What the admin port shows of a gateway. */
 import { DRAINED } from "../model/decide.ts";
 import { healthWord } from "../model/explain.ts";
+import type { RequestTrace } from "../model/request-trace.ts";
 import { endpointsOf, type Table } from "../model/table.ts";
 import type { AdminView } from "./admin.ts";
 import { BREAKER_STATES } from "./breaker-board.ts";
 import type { BreakerControl } from "./breaker-control.ts";
+import type { ErrorQuery, ErrorRing } from "./error-ring.ts";
+import type { Exemplars } from "./exemplars.ts";
 import type { Gauges, MetricsRegistry } from "./exposition.ts";
 import type { FleetLimits } from "./fleet-limits.ts";
 import type { LiveState } from "./live-state.ts";
@@ -25,10 +28,14 @@ export interface Standing {
 export interface ViewParts {
   readonly live: LiveState;
   readonly registry: MetricsRegistry;
+  readonly exemplars: Exemplars;
+  readonly errors: ErrorRing;
   readonly threads: Threads;
   readonly fleetLimits: FleetLimits;
   readonly breakers: BreakerControl;
   readonly unitReports: UnitReports;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
   readonly standing: () => Standing;
 }
 
@@ -53,6 +60,10 @@ export class GatewayView implements AdminView {
   get notReady(): string | undefined {
     if (this.#parts.standing().stopping) return "stopping";
     return this.alive === 0 ? "no thread serves yet" : undefined;
+  }
+
+  get wallNow(): number {
+    return this.#parts.wallClock();
   }
 
   replaceThread(thread: number): boolean {
@@ -148,9 +159,15 @@ export class GatewayView implements AdminView {
     return fill ? fleetLimits.fill(limit, values) : fleetLimits.bucket(limit, values);
   }
 
-  async metricsText(): Promise<string> {
+  async metricsText(open: boolean): Promise<string> {
+    const { threads, registry, exemplars } = this.#parts;
+    await threads.collect(500);
+    return registry.text(this.#gauges(), open ? exemplars : undefined);
+  }
+
+  async errors(query: ErrorQuery): Promise<readonly RequestTrace[]> {
     await this.#parts.threads.collect(500);
-    return this.#parts.registry.text(this.#gauges());
+    return this.#parts.errors.list(query);
   }
 
   #gauges(): Gauges {

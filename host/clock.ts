@@ -13,3 +13,8 @@ export function systemClock(): Clock {
 export function systemRandom(): Random {
   return seededRandom(randomBytes(4).readUInt32LE());
 }
+
+/** Milliseconds since 1970, as the machine says. */
+export function wallClock(): number {
+  return Date.now();
+}

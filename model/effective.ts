@@ -156,6 +156,11 @@ function lay(config: Config, { change, since }: Overlay): Config {
       const pins = { ...placement.pins, ...Object.fromEntries(keys.map((key) => [key, unit])) };
       return { ...config, fleet: { ...fleet, placement: { ...placement, map, pins } } };
     }
+    case "stress-stop": {
+      const { keys = [], limit, stopped = [] } = config.gateway.stress ?? {};
+      const stress = { keys, limit, stopped: [...stopped, change.run] };
+      return { ...config, gateway: { ...config.gateway, stress } };
+    }
   }
 }
 

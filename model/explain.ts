@@ -1,5 +1,14 @@
 /** Says in words what `decide` decided: the one text behind `tidegate explain` and the admin port's `/explain`. */
-import { DOWN, DRAINED, decide, EJECTED, type Health, isUsable, type RouteRequest } from "./decide.ts";
+import {
+  DOWN,
+  type Decision,
+  DRAINED,
+  decide,
+  EJECTED,
+  type Health,
+  isUsable,
+  type RouteRequest,
+} from "./decide.ts";
 import { holdOf, isWrite } from "./fences.ts";
 import { headerValue } from "./header-list.ts";
 import type { EndpointPool, Table } from "./table.ts";
@@ -92,21 +101,11 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
 
   const home = table.units[decision.home]!;
   const { spec } = decision.route;
-  if (request.stress !== undefined) reasons.push(`stress traffic goes to its unit ${home.name} or nowhere`);
-  else if (spec.scope === "center") reasons.push(`scope center: home is the center unit ${home.name}`);
-  else if (spec.scope === "nearest")
-    reasons.push(`scope nearest: ${home.name} is the nearest unit with a pool`);
-  else if (decision.key === undefined)
-    reasons.push(`no partition key, missingKey center: home is ${home.name}`);
-  else {
+  if (request.stress === undefined && spec.scope === "sharded" && decision.key !== undefined) {
     const where = `${decision.keySource?.from} ${decision.keySource?.name}`;
     reasons.push(`partition key ${JSON.stringify(decision.key)} from ${where}`);
-    reasons.push(
-      decision.pinned
-        ? `the key is pinned to ${home.name} (its slot would be ${decision.slot} of ${table.slots})`
-        : `XXH32(key) mod ${table.slots} = slot ${decision.slot}, owned by ${home.name} (epoch ${epoch})`,
-    );
   }
+  reasons.push(homeReason(table, decision, request.stress !== undefined));
   if (decision.versionCause !== "stable") reasons.push(`version canary (${decision.versionCause})`);
   reasons.push(
     request.stress !== undefined
@@ -116,10 +115,7 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
         : `failover ${spec.failover}: candidates ${decision.candidates.map((c) => c.unit.name).join(" → ")}`,
   );
   const target = decision.candidates[decision.first]!;
-  for (const passed of decision.candidates.slice(0, decision.first)) {
-    reasons.push(`${passed.unit.name} is passed over: it has no usable endpoint`);
-  }
-  if (decision.panic) reasons.push("no candidate has a usable endpoint: panic, spread over all of them");
+  reasons.push(...healthReasons(decision));
   const canary =
     decision.version === "canary" && target.canary !== undefined && isUsable(health, target.canary);
   const upgrades = headerValue(request.headers, "upgrade")?.toLowerCase() === "websocket";
@@ -149,6 +145,28 @@ export function explain(table: Table, health: Health, request: RouteRequest): Ex
     hold: hold === 0 ? undefined : hold,
     reasons,
   };
+}
+
+/** Why the request's home is its home. Says nothing of the key itself. */
+export function homeReason(table: Table, decision: Decision, isStress: boolean): string {
+  const { name } = table.units[decision.home]!;
+  const { scope } = decision.route.spec;
+  if (isStress) return `stress traffic goes to its unit ${name} or nowhere`;
+  if (scope === "center") return `scope center: home is the center unit ${name}`;
+  if (scope === "nearest") return `scope nearest: ${name} is the nearest unit with a pool`;
+  if (decision.key === undefined) return `no partition key, missingKey center: home is ${name}`;
+  return decision.pinned
+    ? `the key is pinned to ${name} (its slot would be ${decision.slot} of ${table.slots})`
+    : `XXH32(key) mod ${table.slots} = slot ${decision.slot}, owned by ${name} (epoch ${table.fleet.placement.epoch})`;
+}
+
+/** What health did to it. */
+export function healthReasons({ candidates, first, panic }: Decision): string[] {
+  const reasons = candidates
+    .slice(0, first)
+    .map(({ unit }) => `${unit.name} is passed over: it has no usable endpoint`);
+  if (panic) reasons.push("no candidate has a usable endpoint: panic, spread over all of them");
+  return reasons;
 }
 
 function rows(health: Health, pool: EndpointPool): { origin: string; version: string; health: string }[] {

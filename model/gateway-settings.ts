@@ -40,7 +40,23 @@ export interface GatewaySettings {
   };
   /** Undefined: nobody can mark stress traffic. */
   readonly stress?: StressSettings | undefined;
+  /** Undefined: `DEFAULT_TRACING`. */
+  readonly tracing?: TracingSettings | undefined;
 }
+
+/** Which requests are recorded, as spans and as error traces. */
+export interface TracingSettings {
+  /** Share of the requests that come without a trace of their own, 0 to 1; failed and slow ones are always recorded. */
+  readonly sample: number;
+  /** Slower than this (ms), until the answer began, is slow. */
+  readonly slow: number;
+  /** Requests per second of one gateway that are recorded because their client's trace is; the rest by `sample`. */
+  readonly parents: number;
+  /** Request headers whose values are shown beside the usual harmless ones; lower-case. */
+  readonly headers: readonly string[];
+}
+
+export const DEFAULT_TRACING: TracingSettings = { sample: 0.01, slow: 1_000, parents: 100, headers: [] };
 
 /** Who may mark stress traffic, and how much of it passes. */
 export interface StressSettings {
@@ -48,6 +64,8 @@ export interface StressSettings {
   readonly keys: readonly string[];
   /** Requests per second that this gateway takes for one unit, all runs together; undefined: no bound of its own. */
   readonly limit: number | undefined;
+  /** Runs whose marks count no longer. Set by overlays, never by a file. */
+  readonly stopped?: readonly string[];
 }
 
 export const DEFAULT_GATEWAY_SETTINGS: GatewaySettings = {

@@ -28,7 +28,7 @@ const AckShape = Type.Object(
 );
 
 export function registerGateways(api: FastifyInstance, plane: Plane): void {
-  const { publisher, gateways, roster, desk, figures, relay } = plane;
+  const { publisher, gateways, roster, desk, figures, relay, stress } = plane;
   api.get<{ Querystring: NamedPageQuery }>(
     "/v1/gateways",
     {
@@ -103,6 +103,8 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
     "/v1/gateways/:gateway/reports",
     { ...said("What a gateway sees, once a second", ReportShape), bodyLimit: MOST_REPORT_BYTES },
     async ({ params, body: { slice, ...report } }, reply) => {
+      const { pace } = stress;
+      if (pace !== undefined) reply.header("x-tidegate-pace", `${pace}`);
       gateways.reported(params.gateway, report);
       if (slice !== undefined && figures.add(params.gateway, slice)) relay?.take(params.gateway, slice);
       return reply.code(204).send();

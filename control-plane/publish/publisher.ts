@@ -32,10 +32,13 @@ class Stream {
   readonly outlet: Outlet;
   /** Digests that the gateway has. */
   has: ReadonlySet<string>;
+  /** The one section that it is sent; undefined: all. */
+  readonly only: string | undefined;
 
-  constructor(outlet: Outlet, has: ReadonlySet<string>) {
+  constructor(outlet: Outlet, has: ReadonlySet<string>, only: string | undefined) {
     this.outlet = outlet;
     this.has = has;
+    this.only = only;
   }
 }
 
@@ -82,8 +85,9 @@ export class Publisher {
     // Most gateways have the same, and get the same: it is written out once.
     const messages = new Map<ReadonlySet<string>, string>();
     for (const stream of this.#streams) {
-      const message = messages.get(stream.has) ?? this.#message(this.#current, stream.has);
-      messages.set(stream.has, message);
+      const known = stream.only === undefined ? messages.get(stream.has) : undefined;
+      const message = known ?? this.#message(this.#current, stream);
+      if (stream.only === undefined) messages.set(stream.has, message);
       this.#send(stream, message);
     }
   }
@@ -92,19 +96,20 @@ export class Publisher {
   #withStressKey(config: Config): Config {
     const { stress } = config.gateway;
     const keys = [...new Set([...(stress?.keys ?? []), publicText(this.#key)])];
-    return { ...config, gateway: { ...config.gateway, stress: { limit: stress?.limit, keys } } };
+    return { ...config, gateway: { ...config.gateway, stress: { limit: undefined, ...stress, keys } } };
   }
 
   /**
    * A gateway listens from now on.
    *
    * @param has digests of the sections that it has
+   * @param only the one section that it wants; undefined: all
    * @returns how to stop
    */
-  listen(outlet: Outlet, has: Iterable<string>): () => void {
-    const stream = new Stream(outlet, new Set(has));
+  listen(outlet: Outlet, has: Iterable<string>, only?: string): () => void {
+    const stream = new Stream(outlet, new Set(has), only);
     this.#streams.add(stream);
-    if (this.#current !== undefined) this.#send(stream, this.#message(this.#current, stream.has));
+    if (this.#current !== undefined) this.#send(stream, this.#message(this.#current, stream));
     return () => this.#streams.delete(stream);
   }
 
@@ -119,9 +124,12 @@ export class Publisher {
     this.#streams.clear();
   }
 
-  #message({ manifest, text, signature, sections }: Signed, has: ReadonlySet<string>): string {
+  #message({ manifest, text, signature, sections }: Signed, { has, only }: Stream): string {
     const lacking: Record<string, string> = {};
-    for (const [digest, section] of sections) if (!has.has(digest)) lacking[digest] = section;
+    for (const [digest, section] of sections) {
+      if (has.has(digest) || (only !== undefined && manifest.sections[only] !== digest)) continue;
+      lacking[digest] = section;
+    }
     const publication: Publication = { manifest: text, signature, sections: lacking, now: this.#now() };
     const id = `${manifest.epoch}-${manifest.revision}`;
     return `event: snapshot\nid: ${id}\ndata: ${JSON.stringify(publication)}\n\n`;

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { freePort, type Started, start, versionOf } from "./processes.ts";
-import { OURS, PROTECTED, UNPROTECTED } from "./report.ts";
+import { BARE, OURS, PROTECTED, SEEN, SEEN_ALONE, UNPROTECTED } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 export const NODE = process.execPath;
@@ -30,7 +30,13 @@ const ENVOY = join(ROOT, ".cache", "envoy", "envoy", "_bin", "envoy");
  */
 type Protection = "none" | "usual" | "all";
 
-function tidegate(name: string, protection: Protection): Peer {
+/**
+ * What is seen of it: `none`, nothing is counted or recorded; `usual` is metrics and the error ring; `spans` sends those of
+ * 1 % to a collector besides (the upstream's nginx, which takes everything); `alone` would, but nobody is there.
+ */
+type Seeing = "none" | "usual" | "spans" | "alone";
+
+function tidegate(name: string, protection: Protection, seeing: Seeing = "usual"): Peer {
   return {
     name,
     version: () => ownVersion,
@@ -47,7 +53,12 @@ function tidegate(name: string, protection: Protection): Peer {
       ];
       const options = ["--port", `${port}`, "--admin-port", "0", "--threads", "1", "--access-log", "off"];
       const ends = ["--lame-duck", "0s", "--grace", "1s"];
-      if (protection !== "all") return start(PROXY_CORE, [...command, ...options, ...ends], port);
+      if (seeing === "spans" || seeing === "alone") {
+        const collector = seeing === "spans" ? upstreams[0] : await freePort();
+        ends.push("--otlp", `http://127.0.0.1:${collector}`);
+      }
+      const env = seeing === "none" ? { TIDEGATE_BARE: "1" } : {};
+      if (protection !== "all") return start(PROXY_CORE, [...command, ...options, ...ends], port, env);
       const redisPort = await freePort();
       const server = [
         "redis-server",
@@ -88,6 +99,9 @@ export const PEERS: readonly Peer[] = [
   tidegate(OURS, "usual"),
   tidegate(UNPROTECTED, "none"),
   tidegate(PROTECTED, "all"),
+  tidegate(BARE, "usual", "none"),
+  tidegate(SEEN, "usual", "spans"),
+  tidegate(SEEN_ALONE, "usual", "alone"),
   {
     name: "caddy",
     version: () => versionOf(["caddy", "version"]),

@@ -18,6 +18,14 @@ export const OURS = "tidegate";
 export const UNPROTECTED = "tidegate-unprotected";
 export const PROTECTED = "tidegate-protected";
 
+/** The same, where nothing is counted or recorded; with spans of 1 %; and with a collector that is not there. */
+export const BARE = "tidegate-bare";
+export const SEEN = "tidegate-traced";
+export const SEEN_ALONE = "tidegate-traced-alone";
+
+/** Metrics, the error ring and spans of 1 % together may cost this much more than none of them. */
+const MOST_SEEING = 1.08;
+
 /** Limits, breakers and the adaptive limit together may cost this much more than none of them. */
 const MOST_PROTECTION = 1.15;
 
@@ -94,6 +102,13 @@ export function report(
     const rows = measured.filter((m) => m.case === what && m.connections === many);
     const found = verdict(ratio(rows, PROTECTED, UNPROTECTED), MOST_PROTECTION);
     out.push(`all protection ≤ ${MOST_PROTECTION} × none, ${what}, ${many} connections: ${found}`);
+    for (const [seen, words] of [
+      [SEEN, "metrics, error ring and spans of 1 %"],
+      [SEEN_ALONE, "the same without its collector"],
+    ] as const) {
+      const cost = verdict(ratio(rows, seen, BARE), MOST_SEEING);
+      out.push(`${words} ≤ ${MOST_SEEING} × none, ${what}, ${many} connections: ${cost}`);
+    }
   }
   return out.join("\n");
 }

@@ -7,6 +7,7 @@ import { EventEmitter } from "node:events";
 import { type IncomingMessage, METHODS, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { unitGuard, type UnitGuardOptions } from "tidegate/unit-guard";
 import type { Clock } from "../../model/clock.ts";
 import { answer, type Identity, pause, sendJson } from "./answers.ts";
 import { changeSwitches, DEFAULT_SWITCHES, type Fate, Fates, type Switches } from "./behaviour.ts";
@@ -23,6 +24,8 @@ export interface UnitOptions {
   readonly service?: string;
   /** Stamps aborts. */
   readonly clock: Clock;
+  /** It refuses writes that are not its own; undefined: it takes everything. */
+  readonly guard?: Omit<UnitGuardOptions, "unit">;
 }
 
 export interface UnitEvents {
@@ -67,6 +70,13 @@ export class Unit {
       },
     });
     this.#app.server.maxHeadersCount = 0;
+    if (options.guard !== undefined) {
+      void this.#app.register(unitGuard, {
+        exempt: ["/__unit", "/healthz"],
+        ...options.guard,
+        unit: options.unit,
+      });
+    }
     // For Fastify no method has a body: the handler reads the stream itself.
     const methods = METHODS.filter((method) => method !== "CONNECT");
     for (const method of methods) this.#app.addHttpMethod(method, { hasBody: false, overrideExisting: true });

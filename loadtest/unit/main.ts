@@ -1,6 +1,7 @@
 /** A sample unit as a process: `node loadtest/unit/main.ts --unit hz --port 9101`. */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { createUnit } from "./app.ts";
+import { createUnit, type UnitOptions } from "./app.ts";
 
 const { values } = parseArgs({
   options: {
@@ -9,6 +10,12 @@ const { values } = parseArgs({
     service: { type: "string", default: "hall" },
     host: { type: "string", default: "127.0.0.1" },
     port: { type: "string", default: "9101" },
+    // Of a control plane that says which slots are its own, and the key that it signs with.
+    "guard-by": { type: "string" },
+    "snapshot-key": { type: "string" },
+    state: { type: "string" },
+    // A guarded unit's token.
+    token: { type: "string" },
   },
 });
 
@@ -18,7 +25,22 @@ const GRACE_MS = 5000;
 // Monotonic, and close enough to the wall clock that another process can compare its own stamps with it.
 const clock = { now: () => performance.timeOrigin + performance.now() };
 const { unit: name, version, service } = values;
-const unit = createUnit({ unit: name, version, service, clock });
+const unit = createUnit({ unit: name, version, service, clock, ...guard() });
+
+function guard(): Pick<UnitOptions, "guard"> {
+  const { "guard-by": url, "snapshot-key": keyFile, state, token } = values;
+  if (url === undefined) return {};
+  if (keyFile === undefined) {
+    console.error("--guard-by needs --snapshot-key FILE, the control plane's snapshot-key.pem");
+    process.exit(2);
+  }
+  const snapshotKey = readFileSync(keyFile, "utf8");
+  const controlPlane = {
+    ...{ urls: [url], name: `guard-${name}-${values.port}`, snapshotKey },
+    ...(token === undefined ? {} : { token }),
+  };
+  return { guard: { controlPlane, ...(state === undefined ? {} : { state }) } };
+}
 
 let stopping = false;
 async function stop(): Promise<void> {

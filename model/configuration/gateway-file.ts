@@ -2,8 +2,10 @@
 import { isIP } from "node:net";
 import {
   DEFAULT_GATEWAY_SETTINGS as DEFAULTS,
+  DEFAULT_TRACING,
   type GatewaySettings,
   type StressSettings,
+  type TracingSettings,
 } from "../gateway-settings.ts";
 import { publicKeyFrom } from "../stress-mark.ts";
 import { type Draft, type DraftFile, quoted } from "./draft.ts";
@@ -34,7 +36,18 @@ export function readGatewaySettings(file: DraftFile<GatewayShape>): GatewaySetti
     identity: readIdentity(file, draft.identity),
     replayBody: draft.replayBody ?? DEFAULTS.replayBody,
     accessLog: { sample: draft.accessLog?.sample ?? DEFAULTS.accessLog.sample },
+    ...(draft.tracing === undefined ? {} : { tracing: readTracing(draft.tracing) }),
     ...(draft.stress === undefined ? {} : { stress: readStress(file, draft.stress) }),
+  };
+}
+
+function readTracing(draft: NonNullable<Draft<GatewayShape>["tracing"]>): TracingSettings {
+  const { sample, slow, parents, headers } = DEFAULT_TRACING;
+  return {
+    sample: draft.sample ?? sample,
+    slow: draft.slow ?? slow,
+    parents: draft.parents ?? parents,
+    headers: (draft.headers ?? headers).map((name) => name.toLowerCase()),
   };
 }
 

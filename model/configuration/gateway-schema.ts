@@ -61,6 +61,26 @@ export const GatewaySchema = field.map("gateway.yaml", "How a gateway listens an
       sample: optional(field.percentage("Share of requests; 5xx are always logged. Default 100%.")),
     }),
   ),
+  tracing: optional(
+    field.map("a tracing policy", "Which requests are recorded, as spans and as error traces.", {
+      sample: optional(
+        field.percentage(
+          "Share of requests without a trace of their own; failed and slow ones always. Default 1%.",
+        ),
+      ),
+      slow: optional(field.duration("Until the answer began; what takes longer is slow. Default 1s.")),
+      parents: optional(
+        field.rate("Requests that are recorded because their client's trace is. Default 100/s."),
+      ),
+      headers: optional(
+        field.list(
+          "Request headers that are shown beside the usual ones; secrets never are.",
+          "a list of header names",
+          field.headerName("A header name such as x-tenant."),
+        ),
+      ),
+    }),
+  ),
   stress: optional(
     field.map("a stress policy", "Who may mark stress traffic, and how much of it passes.", {
       keys: optional(

@@ -183,7 +183,7 @@ export function simulateNight(options: NightOptions, onSecond: (second: Second) 
     second.sent[priority]!++;
     const budget = budgets.get(name)!;
     budget.begin(now);
-    const candidates = new Candidates(core, decision, undefined, false);
+    const candidates = new Candidates(core, decision, undefined, undefined);
     let retried = false;
     for (let attempt = 0; ; attempt++) {
       const endpoint = candidates.next();

@@ -40,6 +40,13 @@ describe(`a fenced move (from seed ${SEED})`, () => {
       "a new leader counts on the gateways that it has heard of",
       { flaws: { isNew: true }, planes: 1, harms: ["a control plane dies", "somebody is cut off"] },
     ],
+    [
+      "the operator goes on without gateways, and units take whatever comes",
+      {
+        ...{ guards: true, flaws: { isUnguarded: true } },
+        ...{ clients: 40, harms: ["a gateway freezes", "somebody is cut off"] },
+      },
+    ],
     ["data is said to be there at once", { flaws: { isHasty: true } }],
   ];
   for (const [what, broken] of mutations) {

@@ -35,6 +35,8 @@ export interface Settings {
     PlaneFlaws & {
       /** Data is said to be there at once. */
       readonly isHasty?: boolean;
+      /** Units take whatever comes, while the operator counts on their guards. */
+      readonly isUnguarded?: boolean;
     };
 }
 
@@ -109,7 +111,8 @@ export class FencedMove {
     const world = new World(seed);
     this.world = world;
     this.#disk = new SqliteStore(":memory:", () => BEGINNING + world.now);
-    this.#units = UNITS.map((name) => new Unit(name, world, this.#ledger, settings.guards));
+    const guards = settings.guards && settings.flaws.isUnguarded !== true;
+    this.#units = UNITS.map((name) => new Unit(name, world, this.#ledger, guards));
     this.#data = new DataSystem(world, this.#units, HOME, settings.flaws.isHasty === true);
     this.#planes = Array.from({ length: settings.planes }, (_, i) => this.#plane(`cp-${i + 1}`));
     this.#gateways = [0, 1, 2].map((i) => this.#gateway(`gw-${i + 1}`, settings.together ? 0 : i));

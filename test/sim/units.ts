@@ -1,7 +1,8 @@
 /** Units that write down what they accept and tell each other of it, and the system that knows whether data has arrived. */
 import type { HookResult } from "../../control-plane/runbook/hooks.ts";
 import type { Placement } from "../../model/fleet.ts";
-import { slotsOf, type SlotRange } from "../../model/slots.ts";
+import { SlotOwnership } from "../../model/slot-ownership.ts";
+import { rangesOf, slotsOf, type SlotRange } from "../../model/slots.ts";
 import { Process, type World } from "./world.ts";
 
 export interface Write {
@@ -90,15 +91,15 @@ export class Unit extends Process {
   readonly #arrived = new Map<string, number>();
   /** Slot → writes being done. */
   readonly #busy = new Map<number, number>();
-  /** Slot → what is refused from now on. */
-  readonly #closed = new Map<number, { readonly epoch: number; readonly revision: number }>();
-  #known: Known | undefined;
+  /** What the unit guard decides by. @see gateway/unit-guard.ts */
+  readonly #ownership: SlotOwnership;
 
   constructor(name: string, world: World, ledger: Ledger, guards: boolean) {
     super(name);
     this.#world = world;
     this.#ledger = ledger;
     this.#guards = guards;
+    this.#ownership = new SlotOwnership(name);
   }
 
   /** Tells the others again and again. @param lag milliseconds, at most */
@@ -128,24 +129,13 @@ export class Unit extends Process {
   }
 
   /** From now on no write of these slots under this epoch, or an older one, is done here. */
-  close(slots: readonly number[], epoch: number, revision: number): void {
-    const { fences = [] } = this.#known?.placement ?? {};
-    const fenced = new Set(fences.flatMap((fence) => [...slotsOf(fence.slots)]));
-    // Who asks late, after the fence was lifted again, closes nothing.
-    const isLate = (this.#known?.revision ?? 0) > revision;
-    for (const slot of slots) if (!isLate || fenced.has(slot)) this.#closed.set(slot, { epoch, revision });
+  close(slots: readonly SlotRange[], epoch: number, revision: number): void {
+    this.#ownership.close({ slots, keys: [], epoch, revision });
   }
 
   /** What the placement is by now: a slot that stays is open again. */
-  learn(known: Known): void {
-    if (known.revision <= (this.#known?.revision ?? 0)) return;
-    this.#known = known;
-    const { map, fences = [] } = known.placement;
-    const fenced = new Set(fences.flatMap(({ slots }) => [...slotsOf(slots)]));
-    for (const [slot, { revision }] of this.#closed) {
-      if (revision < known.revision && map[slot] === this.name && !fenced.has(slot))
-        this.#closed.delete(slot);
-    }
+  learn({ revision, placement }: Known): void {
+    this.#ownership.learn({ leadership: 0, revision, placement });
   }
 
   isBusy(slots: readonly number[]): boolean {
@@ -159,10 +149,8 @@ export class Unit extends Process {
   }
 
   #refuses({ slot, epoch }: Write): boolean {
-    if (!this.#guards) return false;
-    if ((this.#closed.get(slot)?.epoch ?? -1) >= epoch) return true;
-    const placement = this.#known?.placement;
-    return placement !== undefined && placement.epoch >= epoch && placement.map[slot] !== this.name;
+    const why = this.#guards ? this.#ownership.misdirection(slot, epoch, undefined) : undefined;
+    return why !== undefined && why !== "unknown";
   }
 
   #tell(other: Unit): void {
@@ -216,7 +204,7 @@ export class DataSystem extends Process {
     for (const one of this.#units) {
       if (this.#world.isCut(this.name, one.name)) return ok(202);
       const leaves = slots.filter((slot) => (back ? this.#home[slot]! : unit) !== one.name);
-      if (leaves.length > 0) one.close(leaves, epoch, revision);
+      if (leaves.length > 0) one.close(rangesOf(leaves), epoch, revision);
     }
     // What was cut off at the fence may still come.
     if (now < first + 2 * LINGER) return ok(202);
