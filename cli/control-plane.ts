@@ -34,7 +34,7 @@ export function registerControlPlane(program: Command): void {
     .addOption(
       new Option(
         "--hook-host <host>",
-        "a host, with its port if it is named, that plans may call; repeat it. TIDEGATE_HOOK_SECRET signs the calls",
+        "a host, with its port if it is named, that plans and alerts may call; repeat it. TIDEGATE_HOOK_SECRET signs plans' calls",
       ).argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]),
     )
     .option("--reset-admin-token", "make an admin token for who lost theirs, in DATA/admin.token, and end")

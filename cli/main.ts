@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { registerAlerts } from "./alerts.ts";
 import { registerAudit, registerTokens } from "./audit.ts";
+import { registerCapacity } from "./capacity.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { registerControlPlane } from "./control-plane.ts";
 import { registerExplain } from "./explain.ts";
@@ -12,6 +13,7 @@ import { registerGateway } from "./gateway.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
 import { registerPlans } from "./plans.ts";
+import { registerReplay } from "./recording.ts";
 import { registerRollouts } from "./rollouts.ts";
 import { registerStatus } from "./status.ts";
 import { registerStore } from "./store.ts";
@@ -28,6 +30,8 @@ const program = new Command()
   .name("tidegate")
   .description("A unit-level multi-region traffic gateway: each request goes to the unit that owns its user.")
   .version(version)
+  // A command's own options are its own, also those that the command above it has.
+  .enablePositionalOptions()
   .showSuggestionAfterError()
   .showHelpAfterError("(--help shows the commands and examples)")
   .addHelpText(
@@ -38,7 +42,7 @@ Begin here:
   tidegate explain --config configs/demo GET '/cart/1?uid=42'     say where a request goes, and why
   tidegate gateway --config configs/demo --port 8080              run a gateway that follows the files
   tidegate control-plane --config configs/demo --dev              run a control plane, to operate a fleet of gateways:
-  tidegate status · figures · apply · diff · history · rollback · drain · undrain · overlay · override · stress · audit · token · watch
+  tidegate status · figures · apply · diff · history · rollback · drain · undrain · overlay · override · stress · capacity · replay · audit · token · watch
 
 A configuration is a directory: fleet.yaml says where traffic can go, routes.yaml what happens to a request,
 gateway.yaml (optional) how the gateway protects itself. configs/demo explains the language line by line.
@@ -60,6 +64,8 @@ registerAudit(program);
 registerTokens(program);
 registerStore(program);
 registerStress(program);
+registerCapacity(program);
+registerReplay(program);
 registerForecast(program);
 registerWatch(program);
 registerOverrides(program);

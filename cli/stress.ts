@@ -1,4 +1,4 @@
-/** `tidegate stress`: marks for stress traffic, by the control plane or by a key of one's own, and such keys. */
+/** `tidegate stress`: runs (stress-runs.ts), marks by the control plane or by a key of one's own, and such keys. */
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
@@ -15,6 +15,8 @@ import {
   signMark,
 } from "../model/stress-mark.ts";
 import { type ApiOptions, Printer, runApi, withApi } from "./api-client.ts";
+import { withRun } from "./load.ts";
+import { registerRuns, runStress } from "./stress-runs.ts";
 import { moment, paint } from "./tables.ts";
 
 interface MarkOptions extends ApiOptions {
@@ -39,7 +41,12 @@ interface Minted {
 const USAGE = 2;
 
 export function registerStress(program: Command): void {
-  const stress = program.command("stress").description("stress one unit without touching the others");
+  // Its own options stand before a command's: `tidegate stress --unit sh` is a run, too.
+  const stress = withRun(program.command("stress"))
+    .enablePositionalOptions()
+    .description("stress one unit without touching the others; without a command: the same as run")
+    .action((options: Parameters<typeof runStress>[0]) => runStress(options));
+  registerRuns(stress);
   withApi(stress.command("mark"))
     .description("mint a mark: requests that carry it go to one unit, and count for no user")
     .requiredOption("--unit <name>", "the unit that is stressed")

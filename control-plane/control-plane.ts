@@ -16,8 +16,7 @@ import type { Base } from "./base.ts";
 import { BaseReader } from "./base-reader.ts";
 import { Commands } from "./commands.ts";
 import { Desk } from "./desk.ts";
-import { Drains } from "./drains.ts";
-import { drainStandings } from "./fleet-gateways.ts";
+import { Drains, drainsNow } from "./drains.ts";
 import { Leadership } from "./leadership.ts";
 import { FleetFigures } from "./fleet-figures.ts";
 import { FigureRelay } from "./publish/figure-relay.ts";
@@ -32,6 +31,7 @@ import { type HookOptions, Hooks } from "./runbook/hooks.ts";
 import { newsOf, type PlanTurn, PlanWatch } from "./runbook/plan-watch.ts";
 import { Sight } from "./runbook/sight.ts";
 import { type Store, Unavailable } from "./store/store.ts";
+import { StressRuns } from "./stress/runs.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface ControlPlaneOptions {
@@ -95,6 +95,7 @@ export class ControlPlane {
   readonly #engine: Engine;
   readonly #planWatch: PlanWatch;
   readonly #alerting: Alerting;
+  readonly #stress: StressRuns;
   readonly #oidc: Oidc | undefined;
   #api: FastifyInstance | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -181,6 +182,13 @@ export class ControlPlane {
       violations: (draft, deed) => this.#gate.violations(draft, deed),
       epoch: () => this.#leadership.epoch,
     });
+    this.#stress = new StressRuns({
+      ...options,
+      desk: this.#desk,
+      figures: this.#figures,
+      gateways: this.#gateways,
+      epoch: () => this.#leadership.epoch,
+    });
     this.#oidc = openOidc(options.oidc, options);
     const { holder, monotonic } = options;
     this.#peers = options.shared ? new Peers(store, this.#gateways, holder, monotonic) : undefined;
@@ -224,6 +232,7 @@ export class ControlPlane {
       roster: this.#roster,
       figures: this.#figures,
       relay: this.#relay,
+      stress: this.#stress,
       mint: (mark) => signMark(mark, this.#options.signingKey),
       engine: this.#engine,
       sight: this.#sight,
@@ -245,7 +254,10 @@ export class ControlPlane {
     this.#stopWatching = store.onChange(() => this.#changed());
     if (this.#relay !== undefined) this.#relaying = setInterval(() => this.#hand("say"), RELAY_TICK);
     this.#timer = setInterval(() => this.#tick(), TICK);
-    this.#runbook = setInterval(() => this.#engine.wake(), RUNBOOK_TICK);
+    this.#runbook = setInterval(() => {
+      this.#engine.wake();
+      this.#stress.look().catch((error: Error) => this.#storeFailed(error));
+    }, RUNBOOK_TICK);
     this.#gateways.onNews = () => this.#engine.wake();
     this.#options.tls?.attach(this.#api.server as unknown as Server);
     this.#oidc?.start();
@@ -354,31 +366,22 @@ export class ControlPlane {
     this.#roster.stay(this.#gateways.own()).catch((error: Error) => this.#storeFailed(error));
     void this.#alerting.look();
     if (this.#leadership.epoch === undefined) return;
-    this.#desk.expire().catch((error: Error) => {
-      if (!(error instanceof Refused)) this.#options.log.error({ error: error.stack }, "expiry failed");
-    });
-    this.#lookAtDrains().catch((error: Error) => {
-      if (!(error instanceof Refused)) this.#storeFailed(error);
-    });
-    this.#planWatch.look().catch((error: Error) => {
-      if (!(error instanceof Refused))
-        this.#options.log.error({ error: error.stack }, "plans were not looked at");
-    });
+    const { log } = this.#options;
+    this.#unlessRefused(this.#desk.expire(), ({ stack }) => log.error({ error: stack }, "expiry failed"));
+    this.#unlessRefused(this.#drains.look(drainsNow(this.#desk, this.#gateways)));
+    const notLooked = ({ stack }: Error): void => log.error({ error: stack }, "plans were not looked at");
+    this.#unlessRefused(this.#planWatch.look(), notLooked);
     const now = this.#options.monotonic();
     if (now < this.#forgetAt) return;
     this.#forgetAt = now + FORGET_EVERY;
-    this.#forget().catch((error: Error) => {
-      if (!(error instanceof Refused)) this.#storeFailed(error);
-    });
+    this.#unlessRefused(this.#forget());
   }
 
-  async #lookAtDrains(): Promise<void> {
-    const units = this.#desk.standing?.config.fleet.units ?? [];
-    const drained = units.filter(({ drain }) => drain !== undefined);
-    const silence = this.#gateways.silence.bind(this.#gateways);
-    await this.#drains.look(
-      drained.length === 0 ? [] : drainStandings(drained, this.#gateways.list(), silence),
-    );
+  /** What is refused is tried again with the next tick. */
+  #unlessRefused(done: Promise<unknown>, tell = (error: Error): void => this.#storeFailed(error)): void {
+    done.catch((error: Error) => {
+      if (!(error instanceof Refused)) tell(error);
+    });
   }
 
   async #tellOfPlans(turns: readonly PlanTurn[]): Promise<void> {

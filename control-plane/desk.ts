@@ -292,8 +292,9 @@ export class Desk {
   async #commit(draft: Draft, cause: Cause): Promise<Standing> {
     const { actions, target, actor } = cause;
     // What expires was agreed to when it was laid: no rule and no freeze holds it back.
-    const passage =
-      cause.cause === "expiry" ? NO_PASSAGE : await this.#options.check(draft, { actions, target, actor });
+    // Nor the end of a stress run: nothing is safer.
+    const isFree = cause.cause === "expiry" || `${actions}` === "stress-stop";
+    const passage = isFree ? NO_PASSAGE : await this.#options.check(draft, { actions, target, actor });
     const epoch = this.#options.epoch();
     if (epoch === undefined) {
       const outage = this.#options.outage?.();

@@ -3,7 +3,9 @@
  *
  * What was said is written with the event, so that the next leader does not say it again.
  */
-import type { DrainStanding } from "./fleet-gateways.ts";
+import type { Desk } from "./desk.ts";
+import { type DrainStanding, drainStandings } from "./fleet-gateways.ts";
+import type { Gateways } from "./publish/gateways.ts";
 import type { Commit, Store } from "./store/store.ts";
 
 const DRAINED = "drained";
@@ -64,4 +66,13 @@ export class Drains {
     }
     this.#said.set(unit, since);
   }
+}
+
+/** Of what is drained now, as far as anybody sees it. */
+export function drainsNow(desk: Desk, gateways: Gateways): DrainStanding[] {
+  const units = desk.standing?.config.fleet.units ?? [];
+  const drained = units.filter(({ drain }) => drain !== undefined);
+  return drained.length === 0
+    ? []
+    : drainStandings(drained, gateways.list(), gateways.silence.bind(gateways));
 }

@@ -136,6 +136,18 @@ export class FleetFigures {
     };
   }
 
+  /** The last whole seconds and the one under way: the newest that is known, which may not be all of it. */
+  recent(seconds: number, filter: FigureFilter = {}): WindowSum {
+    const last = Math.floor(this.#now() / this.#seconds.length);
+    const wanted = (id: number): boolean => matches(this.#known.get(id)!.name, filter);
+    const { rows, covered, ...rest } = this.#seconds.between(last - seconds, last, wanted);
+    return {
+      ...rest,
+      series: [...rows].map(([id, row]) => ({ name: this.#known.get(id)!.name, row })),
+      covered: new Map(covered),
+    };
+  }
+
   /** Whether a series of the last hour is of it. */
   knows(filter: FigureFilter): boolean {
     return [...this.#known.values()].some(({ name }) => matches(name, filter));

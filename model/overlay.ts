@@ -75,7 +75,9 @@ export type OverlayChange =
       readonly slots: readonly SlotRange[];
       readonly keys: readonly string[];
       readonly unit: string;
-    };
+    }
+  /** The marks of a run of stress traffic count no longer. Only the control plane's watch over runs lays it. */
+  | { readonly kind: "stress-stop"; readonly run: string };
 
 /** Who sees a canary whatever its share, as soon as a rollout has come to their unit. */
 export interface Testers {
@@ -131,6 +133,8 @@ export function fieldsOf(change: OverlayChange): readonly string[] {
       return placingFields(change, "placement.fences");
     case "move":
       return placingFields(change, "placement.map");
+    case "stress-stop":
+      return [`gateway.stress.stopped.${change.run}`];
   }
 }
 
@@ -192,6 +196,8 @@ export function describeChange(change: OverlayChange): string {
       return `fence ${describePlaces(change)}`;
     case "move":
       return `move ${describePlaces(change)} to ${change.unit}`;
+    case "stress-stop":
+      return `stop stress run ${change.run}`;
   }
 }
 

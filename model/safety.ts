@@ -16,6 +16,7 @@ const OVERLAYS: Readonly<Record<OverlayKind, true>> = {
   breaker: true,
   fence: true,
   move: true,
+  "stress-stop": true,
 };
 
 /** The kinds of changes, as freezes except them: the overlays by kind, with `un` before it when they are taken away. */

@@ -2,7 +2,8 @@
  * The mark of stress traffic: a header that says which unit is stressed, by which run, until when and how fast, signed
  * with an Ed25519 key whose public half gateways know. What carries it is no user's, and who has no key cannot make one.
  *
- * `v1;fleet=double11;unit=sh;run=evening-1;exp=1794355200;rate=2000;kid=Qm9yZWRvbQ12;sig=…`: one text per mark, with its
+ * `v1;fleet=double11;unit=sh;run=evening-1;exp=1794355200;rate=2000;kid=Qm9yZWRvbQ12;sig=…`, with `measure=1` behind the
+ * rate where the unit's `capacity` is what is to be found out: one text per mark, with its
  * fields in this order, so that a gateway may know a mark that it has checked by its text.
  *
  * Pure: signing an Ed25519 text takes no chance.
@@ -28,7 +29,7 @@ export const EXPIRED = "the mark has expired; mint another";
 const DOMAIN = "tidegate-stress-mark\n";
 const NAME = "[a-z0-9][a-z0-9._-]{0,62}";
 const MARK = new RegExp(
-  `^v1;fleet=(${NAME});unit=(${NAME});run=(${NAME});exp=([1-9]\\d{0,11})(?:;rate=([1-9]\\d{0,9}))?` +
+  `^v1;fleet=(${NAME});unit=(${NAME});run=(${NAME});exp=([1-9]\\d{0,11})(?:;rate=([1-9]\\d{0,9}))?(;measure=1)?` +
     ";kid=([\\w-]{12});sig=([\\w-]{86})$",
 );
 const RUN = new RegExp(RUN_PATTERN);
@@ -41,6 +42,11 @@ export interface StressMark {
   readonly expires: number;
   /** Requests per second that one gateway takes of the run; undefined: as many as its unit may have. */
   readonly rate: number | undefined;
+  /**
+   * What was said of the unit's capacity does not hold it back: that is what is measured. Only runs that the control plane
+   * watches get it. Everything else that protects users still does.
+   */
+  readonly measure?: true;
 }
 
 /** A mark as it came: nothing is believed of it yet. */
@@ -56,7 +62,7 @@ export function readMark(text: string): ReadMark | undefined {
   if (text.length > MOST_MARK) return undefined;
   const match = MARK.exec(text);
   if (match === null) return undefined;
-  const [, fleet, unit, run, exp, rate, kid, sig] = match as unknown as [string, ...string[]];
+  const [, fleet, unit, run, exp, rate, measure, kid, sig] = match as unknown as [string, ...string[]];
   const signature = Buffer.from(sig!, "base64url");
   // The last character has spare bits: one signature is one text.
   if (signature.toString("base64url") !== sig || Number(rate ?? 1) > MOST_RATE) return undefined;
@@ -66,6 +72,7 @@ export function readMark(text: string): ReadMark | undefined {
     run: run!,
     expires: Number(exp) * 1_000,
     rate: rate === undefined ? undefined : Number(rate),
+    ...(measure === undefined ? {} : { measure: true as const }),
     kid: kid!,
     signed: text.slice(0, text.lastIndexOf(";sig=")),
     signature,
@@ -76,12 +83,12 @@ export function readMark(text: string): ReadMark | undefined {
  * @param key an Ed25519 private key
  * @throws RangeError where the mark is none that could be read again
  */
-export function signMark({ fleet, unit, run, expires, rate }: StressMark, key: KeyObject): string {
+export function signMark({ fleet, unit, run, expires, rate, measure }: StressMark, key: KeyObject): string {
   const exp = Math.floor(expires / 1_000);
   const kid = keyIdOf(key);
   const signed =
     `v1;fleet=${fleet};unit=${unit};run=${run};exp=${exp}` +
-    `${rate === undefined ? "" : `;rate=${rate}`};kid=${kid}`;
+    `${rate === undefined ? "" : `;rate=${rate}`}${measure === true ? ";measure=1" : ""};kid=${kid}`;
   const signature = sign(null, Buffer.from(DOMAIN + signed), key).toString("base64url");
   const text = `${signed};sig=${signature}`;
   if (readMark(text) === undefined)

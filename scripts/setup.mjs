@@ -3,7 +3,7 @@
 //
 //   node scripts/setup.mjs                    install the project's packages, its own Node 26 among them, and build the
 //                                             console where its sources changed
-//   node scripts/setup.mjs --system test      and what the tests need from the system
+//   node scripts/setup.mjs --system test      and what the tests need from the system, k6 among it where Go is
 //   node scripts/setup.mjs --system bench     and the peers of the benchmark; a missing peer is named, not fatal
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -47,6 +47,8 @@ checkNode();
 buildConsole();
 if (purpose !== undefined) installSystem(purpose);
 if (purpose === "bench") installEnvoy();
+if (purpose !== undefined) prepare("k6");
+if (purpose === "test") prepare("collector");
 
 function purposeOf(args) {
   if (args.length === 0) return undefined;
@@ -175,6 +177,15 @@ function installEnvoy() {
   writeFileSync(join(half, ".version"), ENVOY);
   rmSync(target, { recursive: true, force: true });
   renameSync(half, target);
+}
+
+/**
+ * The load generator, or the collector of spans: found, or built into the project's own cache where Go is. Without it, what
+ * needs it says how to get it.
+ */
+function prepare(what) {
+  const own = join(MODULES, ".bin", "node");
+  run(existsSync(own) ? own : process.execPath, [join(ROOT, `scripts/${what}.mjs`)]);
 }
 
 /** Runs a command with its words on standard error. Undefined when it went well, else why not. */

@@ -42,6 +42,9 @@ export interface StoredCell {
 
 export class History {
   #ids = new Map<string, number>();
+  /** A thousand units do not mean a thousand looks at every series. */
+  #byUnit = new Map<string, number[]>();
+  #byRoute = new Map<string, number[]>();
   readonly #fine: (Cell | undefined)[] = new Array<Cell | undefined>(FINE_CELLS).fill(undefined);
   readonly #coarse: (Cell | undefined)[] = new Array<Cell | undefined>(COARSE_CELLS).fill(undefined);
   /** What windows hold together, made once for each look. */
@@ -78,12 +81,9 @@ export class History {
     };
     const { unit, route } = labels;
     if (unit !== undefined && route !== undefined) add(this.#ids.get(keyOf(route, unit)));
-    else {
-      for (const [key, id] of this.#ids) {
-        if (unit !== undefined && !key.endsWith(`\n${unit}`)) continue;
-        if (route === undefined || key.startsWith(`${route}\n`)) add(id);
-      }
-    }
+    else if (unit !== undefined) for (const id of this.#byUnit.get(unit) ?? []) add(id);
+    else if (route !== undefined) for (const id of this.#byRoute.get(route) ?? []) add(id);
+    else for (let id = 0; id < this.#ids.size; id++) add(id);
     return { requests, served, errors, known };
   }
 
@@ -152,9 +152,22 @@ export class History {
     if (known !== undefined) return known;
     if (this.#ids.size >= MOST - 1) this.#sweep();
     const isFull = this.#ids.size >= MOST - 1;
-    const own = isFull ? keyOf(OTHER, "") : key;
-    const id = this.#ids.get(own) ?? this.#ids.size;
-    this.#ids.set(own, id);
+    const [ownRoute, ownUnit] = isFull ? [OTHER, ""] : [route, unit];
+    const other = this.#ids.get(keyOf(ownRoute, ownUnit));
+    return other ?? this.#place(ownRoute, ownUnit);
+  }
+
+  #place(route: string, unit: string): number {
+    const id = this.#ids.size;
+    this.#ids.set(keyOf(route, unit), id);
+    for (const [by, name] of [
+      [this.#byUnit, unit],
+      [this.#byRoute, route],
+    ] as const) {
+      const ids = by.get(name) ?? [];
+      by.set(name, ids);
+      ids.push(id);
+    }
     return id;
   }
 
@@ -171,8 +184,11 @@ export class History {
       }
       cell.counts = counts;
     }
-    this.#ids = new Map(kept.map(([key], place) => [key, place]));
-    this.#sums = new Map();
+    [this.#ids, this.#byUnit, this.#byRoute, this.#sums] = [new Map(), new Map(), new Map(), new Map()];
+    for (const [key] of kept) {
+      const [route = "", unit = ""] = key.split("\n");
+      this.#place(route, unit);
+    }
   }
 }
 

@@ -19,6 +19,8 @@ const strict = { additionalProperties: false };
 const AlertId = Type.Object({ id: Type.String({ pattern: "^al-[0-9a-f]{16}$" }) });
 const Texts = (most: number) =>
   Type.Record(Type.String({ maxLength: 200 }), Type.String({ maxLength: most }), { maxProperties: 100 });
+/** The most urgent of them: nobody reads more, and a screen asks again every second. */
+const MOST_SHOWN = 1_000;
 /** Tests of one channel, in so long (ms): a provider's messages cost money. */
 const TEST_PAUSE = 5_000;
 
@@ -46,7 +48,11 @@ export function registerAlerts(api: FastifyInstance, plane: Plane): void {
       return {
         now: alerting.now(),
         leads: book.isRead,
-        alerts: shown.sort(byUrgency).map((alert) => viewOf(alert, alerting, quiet)),
+        total: shown.length,
+        alerts: shown
+          .sort(byUrgency)
+          .slice(0, MOST_SHOWN)
+          .map((alert) => viewOf(alert, alerting, quiet)),
         rules: rules.map(({ name, test, severity, each, plan, run }) => ({
           ...{ name, kind: test.kind, severity, each, plan: plan?.name ?? null, run },
         })),

@@ -23,17 +23,20 @@ import type { Hooks } from "../runbook/hooks.ts";
 import type { Sight } from "../runbook/sight.ts";
 import type { Deed } from "../safety-gate.ts";
 import type { Store } from "../store/store.ts";
+import type { StressRuns } from "../stress/runs.ts";
 import type { Role, Tokens } from "../tokens.ts";
 import type { Alerting } from "../alerts/alerting.ts";
 import { registerAcknowledgement } from "./acknowledgement.ts";
 import { registerAlerts } from "./alerts.ts";
 import { registerAudit } from "./audit.ts";
 import { takeJson } from "./body.ts";
+import { registerCapacities } from "./capacities.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { type ConsoleFiles, registerConsole } from "./console.ts";
 import { registerFigures } from "./figures.ts";
 import { registerFleet } from "./fleet.ts";
 import { registerGateways } from "./gateways.ts";
+import { registerGuards } from "./guards.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
 import { Methods, refuse, refuseConnection } from "./problems.ts";
@@ -67,6 +70,7 @@ export interface Plane {
   readonly figures: FleetFigures;
   /** Undefined: no other control plane has this store. */
   readonly relay: FigureRelay | undefined;
+  readonly stress: StressRuns;
   /** Signs a stress mark that gateways take. */
   readonly mint: (mark: StressMark) => string;
   /** Milliseconds since 1970. */
@@ -165,11 +169,13 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerRevisions(routes, plane);
     registerOverlays(routes, plane);
     registerGateways(routes, plane);
+    registerGuards(routes, plane);
     registerFigures(routes, plane);
     registerFleet(routes, plane);
     registerSession(routes, plane, authenticator);
     registerConsole(routes, plane.console);
     registerStress(routes, plane);
+    registerCapacities(routes, plane);
     registerTokens(routes, plane);
     registerAudit(routes, plane);
     registerWatch(routes, plane);

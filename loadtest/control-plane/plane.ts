@@ -30,7 +30,7 @@ export class Plane {
     return readFileSync(join(this.dir, "data/snapshot-key.pem"), "utf8");
   }
 
-  async start(files: Readonly<Record<string, string>>): Promise<void> {
+  async start(files: Readonly<Record<string, string>>, more: readonly string[] = []): Promise<void> {
     const config = join(this.dir, "config");
     mkdirSync(config, { recursive: true });
     for (const [name, text] of Object.entries(files)) {
@@ -38,7 +38,7 @@ export class Plane {
       writeFileSync(join(config, name), text);
     }
     const args = ["control-plane", "--config", config, "--data", join(this.dir, "data"), "--dev"];
-    const { child, message } = await this.#fork([...args, "--port", `${this.port}`]);
+    const { child, message } = await this.#fork([...args, "--port", `${this.port}`, ...more]);
     this.#child = child;
     this.port = message.port;
   }
@@ -47,6 +47,17 @@ export class Plane {
     const exited = once(this.#child!, "exit");
     this.#child!.kill("SIGKILL");
     await exited;
+  }
+
+  /** Ends the control plane and its gateways. */
+  async close(): Promise<void> {
+    const alive = this.#children.filter(
+      ({ exitCode, signalCode }) => exitCode === null && signalCode === null,
+    );
+    const exits = alive.map((child) => once(child, "exit"));
+    for (const child of alive) child.kill("SIGKILL");
+    await Promise.all(exits);
+    rmSync(this.dir, { recursive: true, force: true });
   }
 
   /** @returns its port for clients */

@@ -10,6 +10,8 @@ export interface LoadClass {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whose requests they are: this many users, each as often as the others. One user is a greedy one. Default 1000. */
   readonly users?: number;
+  /** The users themselves, such as those who live in one unit. */
+  readonly keys?: readonly string[];
 }
 
 /** One request to send, and again when the client retries. */
@@ -35,7 +37,10 @@ export class Mix {
 
   next(): Drawn {
     const of = this.#class();
-    const user = `${of.name}-${Math.floor(this.#random.next() * (of.users ?? USERS))}`;
+    const { name, users = USERS, keys } = of;
+    const chance = this.#random.next();
+    const user =
+      keys === undefined ? `${name}-${Math.floor(chance * users)}` : keys[Math.floor(chance * keys.length)]!;
     return { of, headers: { ...of.headers, "x-user-id": user } };
   }
 

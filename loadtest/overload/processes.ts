@@ -142,8 +142,8 @@ export class Stage {
     this.#threads = threads;
   }
 
-  async unit(name: string, switches: Partial<Switches> = {}): Promise<StagedUnit> {
-    const child = this.#start(UNIT, ["--unit", name, "--port", "0"]);
+  async unit(name: string, switches: Partial<Switches> = {}, version = "stable"): Promise<StagedUnit> {
+    const child = this.#start(UNIT, ["--unit", name, "--version", version, "--port", "0"]);
     const line = String(await child.first(child.process.stdout!, "data"));
     const unit = new StagedUnit(name, Number(/:(\d+)\s*$/.exec(line)?.[1]), child);
     await unit.turn(switches);

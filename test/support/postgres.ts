@@ -4,7 +4,17 @@
  */
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, existsSync, globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -74,6 +84,24 @@ export class TestPostgres {
         throw new Error(`postgres ended at its start:\n${this.#said}`);
       }),
     ]);
+  }
+
+  /** Starts it again: from now on it takes connections over TLS alone. */
+  async speakTls({ certFile, keyFile }: { certFile: string; keyFile: string }): Promise<void> {
+    await this.kill();
+    const data = join(this.dir, "data");
+    for (const [from, name] of [
+      [certFile, "server.crt"],
+      [keyFile, "server.key"],
+    ] as const) {
+      const file = join(data, name);
+      copyFileSync(from, file);
+      chmodSync(file, 0o600);
+      own(file);
+    }
+    appendFileSync(join(data, "postgresql.conf"), "ssl = on\n");
+    writeFileSync(join(data, "pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n");
+    await this.start();
   }
 
   /** As when the machine loses its power, but for the disk's own cache: no process of it lives on. */

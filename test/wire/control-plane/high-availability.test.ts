@@ -180,10 +180,12 @@ test("a leader that is frozen beyond its lease and goes on writes nothing any mo
   for (const gateway of gateways) assert.equal(await served(gateway, "/mark/late"), false);
   const { revisions } = (await planes[1]!.call("GET", "/v1/revisions")).body;
   assert.deepEqual(revisions.map((r: { reason: string }) => r.reason).slice(0, 1), ["by the new leader"]);
-  const epochs = await Promise.all(
+  // Above the first one's; a new leader that a busy machine held up for longer than its lease leads again at the next.
+  const [old, now] = await Promise.all(
     planes.map(async (plane) => (await plane.call("GET", "/v1/status")).body.epoch as number | null),
   );
-  assert.deepEqual(epochs, [null, 2]);
+  assert.equal(old, null);
+  assert.ok(now! >= 2, `epoch ${now}`);
 });
 
 test("PostgreSQL is killed: changes are refused with a clear message, gateways serve, and all goes on when it is back", async (t) => {
