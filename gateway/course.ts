@@ -118,12 +118,14 @@ export class Course {
     const hold = core.fence.holdOf(decision, isWrite(identity.method, upgradeHead !== undefined));
     if (hold > 0) {
       astray.end();
-      const proceed = (): boolean => this.#go(astray, true);
+      // The table that lifts the fence need not be the one that sends it elsewhere: then it waits on, once.
+      const proceed = (): void => void (anyway ? this.#go(astray, true) : this.#correct(astray.refused));
       core.fence.hold({ request, response, upgradeHead, identity, decision, proceed }, hold);
       return true;
     }
     const target = decision.candidates[decision.first]!.unit.name;
-    if (!anyway && target === unit && table.epoch === question.table.epoch) return false;
+    // A newer table alone is no reason: a move of several batches makes one for each, and who was away hears them all.
+    if (!anyway && target === unit) return false;
     astray.end();
     if (body?.replayable === false) {
       const what = "its body grew too large to be sent again";
