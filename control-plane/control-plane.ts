@@ -10,7 +10,6 @@ import type { ListenerTls } from "./auth/listener-tls.ts";
 import { type Oidc, openOidc } from "./auth/oidc.ts";
 import type { OidcSettings } from "./auth/oidc-settings.ts";
 import { Sessions } from "./auth/session.ts";
-import type { Slice } from "../model/report.ts";
 import { signMark } from "../model/stress-mark.ts";
 import type { Base } from "./base.ts";
 import { BaseReader } from "./base-reader.ts";
@@ -19,6 +18,7 @@ import { Desk } from "./desk.ts";
 import { Drains, drainsNow } from "./drains.ts";
 import { Leadership } from "./leadership.ts";
 import { FleetFigures } from "./fleet-figures.ts";
+import { Intake } from "./intake.ts";
 import { FigureRelay } from "./publish/figure-relay.ts";
 import { Gateways } from "./publish/gateways.ts";
 import { Peers } from "./publish/peers.ts";
@@ -87,7 +87,7 @@ export class ControlPlane {
   readonly #publisher: Publisher;
   readonly #gateways: Gateways;
   readonly #roster: Roster;
-  readonly #figures: FleetFigures;
+  readonly #intake: Intake;
   readonly #gate: SafetyGate;
   readonly #drains: Drains;
   readonly #hooks: Hooks;
@@ -132,7 +132,7 @@ export class ControlPlane {
     this.#publisher = new Publisher(options.signingKey, now);
     this.#gateways = new Gateways(now, options.monotonic);
     this.#roster = new Roster(store, now);
-    this.#figures = new FleetFigures(options.monotonic, options.shared ? RELAYED : 0);
+    this.#intake = new Intake(new FleetFigures(options.monotonic, options.shared ? RELAYED : 0));
     this.#gate = new SafetyGate(store, this.#gateways, now);
     this.#desk = new Desk({
       store,
@@ -150,7 +150,7 @@ export class ControlPlane {
       write: (change) => this.#desk.write(change),
     });
     this.#hooks = new Hooks({ ...options.hooks, now });
-    this.#sight = new Sight({ figures: this.#figures, gateways: this.#gateways });
+    this.#sight = new Sight({ figures: this.#intake.figures, gateways: this.#gateways });
     this.#engine = new Engine({
       desk: this.#desk,
       store,
@@ -176,7 +176,7 @@ export class ControlPlane {
       engine: this.#engine,
       sight: this.#sight,
       hooks: this.#hooks,
-      figures: this.#figures,
+      figures: this.#intake.figures,
       gateways: this.#gateways,
       planWatch: this.#planWatch,
       violations: (draft, deed) => this.#gate.violations(draft, deed),
@@ -185,15 +185,15 @@ export class ControlPlane {
     this.#stress = new StressRuns({
       ...options,
       desk: this.#desk,
-      figures: this.#figures,
+      figures: this.#intake.figures,
       gateways: this.#gateways,
       epoch: () => this.#leadership.epoch,
     });
     this.#oidc = openOidc(options.oidc, options);
     const { holder, monotonic } = options;
     this.#peers = options.shared ? new Peers(store, this.#gateways, holder, monotonic) : undefined;
-    const add = (gateway: string, slice: Slice): boolean => this.#figures.add(gateway, slice);
-    this.#relay = options.shared ? new FigureRelay({ store, holder, monotonic, add }) : undefined;
+    const relay = { store, holder, monotonic, add: this.#intake.add };
+    this.#relay = options.shared ? new FigureRelay(relay) : undefined;
     this.#desk.onStanding = ({ revision }) => {
       const { number, cause, author, reason } = revision;
       log.info({ revision: number, cause, author, reason }, "a revision holds");
@@ -230,8 +230,7 @@ export class ControlPlane {
       publisher: this.#publisher,
       gateways: this.#gateways,
       roster: this.#roster,
-      figures: this.#figures,
-      relay: this.#relay,
+      ...{ intake: this.#intake, figures: this.#intake.figures, relay: this.#relay },
       stress: this.#stress,
       mint: (mark) => signMark(mark, this.#options.signingKey),
       engine: this.#engine,

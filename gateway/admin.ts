@@ -6,7 +6,7 @@ import type { Health } from "../model/decide.ts";
 import { parseDuration } from "../model/configuration/quantity.ts";
 import type { RequestTrace } from "../model/request-trace.ts";
 import type { Table } from "../model/table.ts";
-import type { ErrorQuery } from "./error-ring.ts";
+import { type TraceQuery, traceQuery } from "../model/trace-query.ts";
 import { FORCED, type Forced } from "./breaker-board.ts";
 import { type BreakerControl, LONGEST_FORCE } from "./breaker-control.ts";
 
@@ -19,7 +19,7 @@ export interface AdminView {
   readonly alive: number;
   /** @param open as OpenMetrics, with exemplars */
   metricsText(open: boolean): Promise<string>;
-  errors(query: ErrorQuery): Promise<readonly RequestTrace[]>;
+  errors(query: TraceQuery): Promise<readonly RequestTrace[]>;
   /** Milliseconds since 1970. */
   readonly wallNow: number;
   status(): object;
@@ -56,7 +56,7 @@ export function buildAdmin(view: AdminView): FastifyInstance {
     return reply.type(open ? OPEN_METRICS : "text/plain; version=0.0.4; charset=utf-8").send(text);
   });
   admin.get<{ Querystring: Record<string, string | string[]> }>("/errors", (request, reply) => {
-    const asked = errorQuery(request.query, view.wallNow);
+    const asked = traceQuery(request.query, view.wallNow);
     return typeof asked === "string"
       ? reply.code(400).send({ title: asked, status: 400 })
       : view.errors(asked);
@@ -121,25 +121,6 @@ export function buildAdmin(view: AdminView): FastifyInstance {
 }
 
 const OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const ERROR_WORDS = ["route", "unit", "kind", "trace", "since"];
-
-/** `?route=cart&unit=sh&kind=failed&since=10m`, or what is wrong with it. */
-function errorQuery(query: Record<string, string | string[]>, now: number): ErrorQuery | string {
-  for (const [name, value] of Object.entries(query)) {
-    if (!ERROR_WORDS.includes(name)) return `there is no ${name}; expected ${ERROR_WORDS.join(", ")}`;
-    if (typeof value !== "string") return `${name} comes twice`;
-  }
-  const { since, ...words } = query as Record<string, string | undefined>;
-  if (words.kind !== undefined && words.kind !== "failed" && words.kind !== "slow") {
-    return `kind is ${words.kind.slice(0, 50)}; expected failed or slow`;
-  }
-  if (since === undefined) return words;
-  const back = parseDuration(since);
-  const at = back === undefined ? (/^\d{1,16}$/.test(since) ? Number(since) : Date.parse(since)) : now - back;
-  return Number.isNaN(at)
-    ? `since is ${since.slice(0, 50)}; expected a duration such as 10m, or a time`
-    : { ...words, since: at };
-}
 
 const FORCE_WORDS: Readonly<Record<string, Forced>> = {
   open: FORCED.open,

@@ -3,82 +3,38 @@
  * plane. All threads' together; nothing of it is on a disk.
  */
 import { MOST_TRACE_BYTES, MOST_TRACES, type RequestTrace } from "../model/request-trace.ts";
+import type { TraceQuery } from "../model/trace-query.ts";
+import { TraceRing } from "../model/trace-ring.ts";
 
-/** Of one route and unit. */
-const MOST_FAILED = 32;
-const MOST_SLOW = 16;
-/** Of all. */
-const MOST = 2_000;
+const ROOM = { failed: 32, slow: 16, all: 2_000 };
 /** Those that wait to be told to the control plane. */
 const MOST_WAITING = 200;
-const MOST_ANSWERED = 500;
-
-export interface ErrorQuery {
-  readonly route?: string | undefined;
-  readonly unit?: string | undefined;
-  readonly kind?: string | undefined;
-  readonly trace?: string | undefined;
-  /** Milliseconds since 1970. */
-  readonly since?: number | undefined;
-}
-
-interface Series {
-  readonly failed: RequestTrace[];
-  readonly slow: RequestTrace[];
-}
 
 export class ErrorRing {
-  /** The one that heard of something last comes last. */
-  readonly #series = new Map<string, Series>();
-  #size = 0;
+  readonly #kept = new TraceRing(ROOM);
   #waiting: RequestTrace[] = [];
   #isReported = false;
   /** Traces that the control plane will not hear of. */
   dropped = 0;
 
   add(trace: RequestTrace): void {
-    const key = `${trace.route}\n${trace.unit}`;
-    const series = this.#series.get(key) ?? { failed: [], slow: [] };
-    this.#series.delete(key);
-    this.#series.set(key, series);
-    const [ring, most] = trace.kind === "failed" ? [series.failed, MOST_FAILED] : [series.slow, MOST_SLOW];
-    ring.push(trace);
-    if (ring.length > most) ring.shift();
-    else this.#size++;
-    if (this.#size > MOST) this.#forgetOne();
+    this.#kept.add(trace);
     if (!this.#isReported) return;
     if (this.#waiting.length < MOST_WAITING) this.#waiting.push(trace);
     else this.dropped++;
   }
 
-  /** Of the route and unit where nothing happened for longest. */
-  #forgetOne(): void {
-    const [key, { failed, slow }] = this.#series.entries().next().value!;
-    const older =
-      slow.length === 0 || (failed[0]?.at ?? Number.POSITIVE_INFINITY) < slow[0]!.at ? failed : slow;
-    older.shift();
-    this.#size--;
-    if (failed.length + slow.length === 0) this.#series.delete(key);
-  }
-
   /** The newest first. */
-  list({ route, unit, kind, trace, since = 0 }: ErrorQuery): RequestTrace[] {
-    const found: RequestTrace[] = [];
-    for (const { failed, slow } of this.#series.values()) {
-      for (const one of [...failed, ...slow]) {
-        if (one.at < since) continue;
-        if (route !== undefined && one.route !== route) continue;
-        if (unit !== undefined && one.unit !== unit) continue;
-        if (kind !== undefined && one.kind !== kind) continue;
-        if (trace !== undefined && one.traceId !== trace) continue;
-        found.push(one);
-      }
-    }
-    return found.sort((a, b) => b.at - a.at).slice(0, MOST_ANSWERED);
+  list(query: TraceQuery): RequestTrace[] {
+    return this.#kept.list(query);
   }
 
-  /** From now on a control plane is told; what it was not told yet, as much as fits into one report. */
+  /**
+   * What the control plane was not told yet, as much as fits into one report. The first call is of a gateway that
+   * follows one: the newest of what happened before count, too.
+   */
   take(): readonly RequestTrace[] {
+    if (!this.#isReported) this.#waiting = this.#kept.list({}).slice(0, MOST_WAITING).reverse();
     this.#isReported = true;
     let bytes = 2;
     let n = 0;

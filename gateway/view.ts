@@ -2,11 +2,12 @@
 import { DRAINED } from "../model/decide.ts";
 import { healthWord } from "../model/explain.ts";
 import type { RequestTrace } from "../model/request-trace.ts";
+import type { TraceQuery } from "../model/trace-query.ts";
 import { endpointsOf, type Table } from "../model/table.ts";
 import type { AdminView } from "./admin.ts";
 import { BREAKER_STATES } from "./breaker-board.ts";
 import type { BreakerControl } from "./breaker-control.ts";
-import type { ErrorQuery, ErrorRing } from "./error-ring.ts";
+import type { ErrorRing } from "./error-ring.ts";
 import type { Exemplars } from "./exemplars.ts";
 import type { Gauges, MetricsRegistry } from "./exposition.ts";
 import type { FleetLimits } from "./fleet-limits.ts";
@@ -165,7 +166,7 @@ export class GatewayView implements AdminView {
     return registry.text(this.#gauges(), open ? exemplars : undefined);
   }
 
-  async errors(query: ErrorQuery): Promise<readonly RequestTrace[]> {
+  async errors(query: TraceQuery): Promise<readonly RequestTrace[]> {
     await this.#parts.threads.collect(500);
     return this.#parts.errors.list(query);
   }

@@ -2,7 +2,8 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { GATEWAY_NAME } from "../auth/client-certificate.ts";
-import type { Report, Slice } from "../../model/report.ts";
+import type { Report } from "../../model/report.ts";
+import type { Reported } from "../publish/figure-relay.ts";
 import type { Ack } from "../publish/gateways.ts";
 import { Refused } from "../refused.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
@@ -28,7 +29,7 @@ const AckShape = Type.Object(
 );
 
 export function registerGateways(api: FastifyInstance, plane: Plane): void {
-  const { publisher, gateways, roster, desk, figures, relay, stress } = plane;
+  const { publisher, gateways, roster, desk, intake, relay, stress } = plane;
   api.get<{ Querystring: NamedPageQuery }>(
     "/v1/gateways",
     {
@@ -99,14 +100,15 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
       return reply.code(204).send();
     },
   );
-  api.post<{ Params: { gateway: string }; Body: Report & { readonly slice?: Slice } }>(
+  api.post<{ Params: { gateway: string }; Body: Report & Reported }>(
     "/v1/gateways/:gateway/reports",
     { ...said("What a gateway sees, once a second", ReportShape), bodyLimit: MOST_REPORT_BYTES },
-    async ({ params, body: { slice, ...report } }, reply) => {
+    async ({ params, body: { slice, errors, ...report } }, reply) => {
       const { pace } = stress;
       if (pace !== undefined) reply.header("x-tidegate-pace", `${pace}`);
       gateways.reported(params.gateway, report);
-      if (slice !== undefined && figures.add(params.gateway, slice)) relay?.take(params.gateway, slice);
+      const said = intake.add(params.gateway, { slice, errors });
+      if (said !== undefined) relay?.take(params.gateway, said);
       return reply.code(204).send();
     },
   );

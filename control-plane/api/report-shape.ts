@@ -2,6 +2,7 @@
 import { Type } from "typebox";
 import { BUCKETS } from "../../model/latency-histogram.ts";
 import { OUTCOMES } from "../../model/outcome.ts";
+import { MOST_TRACES } from "../../model/request-trace.ts";
 import {
   LONGEST_SLICE,
   MOST_LIMITS,
@@ -70,6 +71,38 @@ const BreakerShape = Type.Object(
   strict,
 );
 
+const Text = (most: number) => Type.String({ maxLength: most });
+const Time = Type.Number({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER });
+const TraceId = Type.String({ pattern: "^[0-9a-f]{32}$" });
+const SpanId = Type.String({ pattern: "^[0-9a-f]{16}$" });
+const Status = Type.Integer({ minimum: 0, maximum: 999 });
+
+/** Times are milliseconds after `at`; -1: never. */
+const AttemptShape = Type.Object(
+  {
+    ...{ unit: Name, endpoint: Text(300), version: Text(200), start: Time, headers: Time, end: Time },
+    ...{ status: Status, error: Text(1_000), spanId: SpanId },
+  },
+  strict,
+);
+
+/** `RequestTrace`. */
+export const TraceShape = Type.Object(
+  {
+    ...{ traceId: TraceId, spanId: SpanId, at: Time, gateway: Name, revision: Count },
+    kind: Type.Union([Type.Literal("failed"), Type.Literal("slow")]),
+    ...{ route: Name, unit: Name, home: Name, slot: Type.Integer({ minimum: -1 }), version: Text(200) },
+    ...{ reason: Text(1_000), failover: Text(1_000), method: Text(100), path: Text(4_000) },
+    ...{ status: Status, problem: Text(200), duration: Time, waited: Time },
+    attempts: Type.Array(AttemptShape, { maxItems: 100 }),
+    headers: Type.Record(Type.String({ maxLength: 200 }), Type.String({ maxLength: 1_000 }), {
+      maxProperties: 200,
+    }),
+    stress: Name,
+  },
+  strict,
+);
+
 export const ReportShape = Type.Object(
   {
     epoch: Count,
@@ -90,6 +123,9 @@ export const ReportShape = Type.Object(
       Type.Object({ leasing: Type.Union([Type.Boolean(), Type.Null()]), gateways: Count }, strict),
     ),
     slice: Type.Optional(SliceShape),
+    errors: Type.Optional(
+      Type.Array(TraceShape, { maxItems: MOST_TRACES, description: "failed and slow requests" }),
+    ),
   },
   strict,
 );

@@ -13,6 +13,7 @@ import type { Violation } from "../../model/safety-check.ts";
 import type { StressMark } from "../../model/stress-mark.ts";
 import type { Actor, Draft } from "../draft.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
+import type { Intake } from "../intake.ts";
 import type { FigureRelay } from "../publish/figure-relay.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Publisher } from "../publish/publisher.ts";
@@ -33,6 +34,7 @@ import { takeJson } from "./body.ts";
 import { registerCapacities } from "./capacities.ts";
 import { registerConfiguration } from "./configuration.ts";
 import { type ConsoleFiles, registerConsole } from "./console.ts";
+import { registerErrors } from "./errors.ts";
 import { registerFigures } from "./figures.ts";
 import { registerFleet } from "./fleet.ts";
 import { registerGateways } from "./gateways.ts";
@@ -68,6 +70,7 @@ export interface Plane {
   /** The safety rules that a change would break. */
   readonly violations: (draft: Draft, deed: Deed) => readonly Violation[];
   readonly figures: FleetFigures;
+  readonly intake: Intake;
   /** Undefined: no other control plane has this store. */
   readonly relay: FigureRelay | undefined;
   readonly stress: StressRuns;
@@ -171,6 +174,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     registerGateways(routes, plane);
     registerGuards(routes, plane);
     registerFigures(routes, plane);
+    registerErrors(routes, plane);
     registerFleet(routes, plane);
     registerSession(routes, plane, authenticator);
     registerConsole(routes, plane.console);

@@ -1,5 +1,5 @@
 /**
- * Hands on what gateways counted to the other control planes of the same store: each holds some of the streams, and all
+ * Hands on what gateways counted, and their failed requests, to the other control planes of the same store: each holds some of the streams, and all
  * of them decide by the figures of the whole fleet.
  *
  * Slices go on as they came. Whoever has one has its number, so that it may be sent again, and is counted once; what no
@@ -8,6 +8,7 @@
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import type { Slice } from "../../model/report.ts";
+import type { RequestTrace } from "../../model/request-trace.ts";
 import type { Store } from "../store/store.ts";
 
 const FIGURES = "figures";
@@ -25,19 +26,24 @@ const MOST_PLANES = 50;
 
 const [pack, unpack] = [promisify(gzip), promisify(gunzip)];
 
+/** What a gateway's report brought. */
+export interface Reported {
+  readonly slice?: Slice | undefined;
+  readonly errors?: readonly RequestTrace[] | undefined;
+}
+
 interface Waiting {
   readonly gateway: string;
-  readonly slice: Slice;
+  readonly said: Reported;
   readonly length: number;
   /** Monotonic. */
   readonly at: number;
   writes: number;
 }
 
-/** A slice that another control plane has, and how long (ms) it had it when it wrote this. */
-interface Handed {
+/** What another control plane has, and how long (ms) it had it when it wrote this. */
+interface Handed extends Reported {
   readonly gateway: string;
-  readonly slice: Slice;
   readonly waited: number;
 }
 
@@ -46,7 +52,7 @@ export interface FigureRelayOptions {
   /** This process, unlike any other. */
   readonly holder: string;
   readonly monotonic: () => number;
-  readonly add: (gateway: string, slice: Slice) => void;
+  readonly add: (gateway: string, said: Reported) => void;
 }
 
 export class FigureRelay {
@@ -62,10 +68,10 @@ export class FigureRelay {
     this.#options = options;
   }
 
-  /** A gateway's slice that this process counted, and nobody before it. */
-  take(gateway: string, slice: Slice): void {
-    const length = JSON.stringify(slice).length;
-    this.#waiting.push({ gateway, slice, length, at: this.#options.monotonic(), writes: 0 });
+  /** What a gateway said that this process took, and nobody before it. */
+  take(gateway: string, said: Reported): void {
+    const length = JSON.stringify(said).length;
+    this.#waiting.push({ gateway, said, length, at: this.#options.monotonic(), writes: 0 });
     this.#length += length;
     while (this.#length > MOST) this.#length -= this.#waiting.shift()!.length;
   }
@@ -77,7 +83,9 @@ export class FigureRelay {
     try {
       const said = [...this.#waiting];
       const now = this.#options.monotonic();
-      const handed = said.map(({ gateway, slice, at }): Handed => ({ gateway, slice, waited: now - at }));
+      const handed = said.map(
+        ({ gateway, said: what, at }): Handed => ({ gateway, ...what, waited: now - at }),
+      );
       const body = (await pack(JSON.stringify(handed))).toString("base64");
       if (body.length <= MOST_BODY) await this.#write(body);
       else for (const one of said.slice(0, Math.ceil(said.length / 2))) one.writes = WRITES;
@@ -131,8 +139,9 @@ export class FigureRelay {
     } catch {
       return;
     }
-    for (const { gateway, slice, waited } of handed) {
-      this.#options.add(gateway, { ...slice, age: slice.age + waited });
+    for (const { gateway, slice, errors, waited } of handed) {
+      const aged = slice === undefined ? undefined : { ...slice, age: slice.age + waited };
+      this.#options.add(gateway, { slice: aged, errors });
     }
   }
 }

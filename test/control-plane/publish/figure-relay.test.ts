@@ -1,10 +1,13 @@
 /** What gateways counted, handed on between control planes: once, in its time, and within bounds. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { FigureRelay } from "../../../control-plane/publish/figure-relay.ts";
+import { FigureRelay, type Reported } from "../../../control-plane/publish/figure-relay.ts";
 import { SqliteStore } from "../../../control-plane/store/sqlite-store.ts";
 import { type Commit, type Store, Unavailable } from "../../../control-plane/store/store.ts";
 import type { Slice } from "../../../model/report.ts";
+import { FleetFigures } from "../../../control-plane/fleet-figures.ts";
+import { Intake } from "../../../control-plane/intake.ts";
+import { recorded } from "../../gateway/tracing/support.ts";
 
 const slice = (number: number, route = "hall"): Slice => ({
   ...{ start: "s", number, span: 1_000, age: 100, folded: 0, limited: [] },
@@ -27,8 +30,8 @@ function stand(t: TestContext) {
   }) as Store;
   const plane = (holder: string) => {
     const heard: [string, number, number][] = [];
-    const add = (gateway: string, { number, age }: Slice): void => {
-      heard.push([gateway, number, age]);
+    const add = (gateway: string, { slice }: Reported): void => {
+      heard.push([gateway, slice!.number, slice!.age]);
     };
     return { heard, relay: new FigureRelay({ store, holder, monotonic: () => clock.now, add }) };
   };
@@ -38,7 +41,7 @@ function stand(t: TestContext) {
 test("a slice is with the other control plane, with the time that it waited, and not with the one that has it", async (t) => {
   const { clock, plane } = stand(t);
   const [a, b] = [plane("a"), plane("b")];
-  a.relay.take("gw-1", slice(1));
+  a.relay.take("gw-1", { slice: slice(1) });
   clock.now += 400;
   await a.relay.say();
   await b.relay.hear();
@@ -54,7 +57,7 @@ test("each slice is in three writes, so that one that is missed costs nothing", 
   const numbers = (): number[] => b.heard.splice(0).map(([, number]) => number);
   const heard: number[][] = [];
   for (let n = 1; n <= 5; n++) {
-    a.relay.take("gw-1", slice(n));
+    a.relay.take("gw-1", { slice: slice(n) });
     await a.relay.say();
     // It sleeps over two of them.
     if (n === 1 || n >= 4) {
@@ -69,10 +72,10 @@ test("while the store is away what was counted waits, the newest for as long as 
   const { clock, plane } = stand(t);
   const [a, b] = [plane("a"), plane("b")];
   clock.isDown = true;
-  a.relay.take("gw-1", slice(1));
+  a.relay.take("gw-1", { slice: slice(1) });
   await assert.rejects(a.relay.say(), Unavailable);
   const large = "r".repeat(500_000);
-  for (let n = 2; n <= 7; n++) a.relay.take("gw-1", slice(n, large));
+  for (let n = 2; n <= 7; n++) a.relay.take("gw-1", { slice: slice(n, large) });
   clock.isDown = false;
   clock.now += 5_000;
   await a.relay.say();
@@ -99,9 +102,33 @@ test("what nobody can read is left alone, and so is what a control plane left th
 test("who stops takes its document along", async (t) => {
   const { disk, plane } = stand(t);
   const a = plane("a");
-  a.relay.take("gw-1", slice(1));
+  a.relay.take("gw-1", { slice: slice(1) });
   await a.relay.say();
   assert.equal((await disk.documents("figures", undefined, 10)).length, 1);
   await a.relay.stop();
   assert.equal((await disk.documents("figures", undefined, 10)).length, 0);
+});
+
+test("failed requests go along, are known at both, and are not handed back", async (t) => {
+  const { disk, clock } = stand(t);
+  const plane = (holder: string) => {
+    const intake = new Intake(new FleetFigures(() => clock.now, 0));
+    const { add } = intake;
+    return { intake, relay: new FigureRelay({ store: disk, holder, monotonic: () => clock.now, add }) };
+  };
+  const [a, b] = [plane("a"), plane("b")];
+  const errors = [{ ...recorded().trace, kind: "failed" as const, gateway: "it says so" }];
+  const taken = a.intake.add("gw-1", { errors });
+  assert.deepEqual(
+    taken?.errors?.map(({ gateway }) => gateway),
+    ["gw-1"],
+  );
+  assert.equal(a.intake.add("gw-1", { errors }), undefined, "a gateway says again what got no answer");
+  a.relay.take("gw-1", taken!);
+  for (let i = 0; i < 4; i++) {
+    await a.relay.say();
+    await b.relay.hear();
+  }
+  assert.deepEqual(b.intake.errors.list({}), a.intake.errors.list({}));
+  assert.equal(b.intake.errors.list({}).length, 1);
 });
