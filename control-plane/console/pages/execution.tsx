@@ -125,7 +125,7 @@ interface ActionsProps {
   readonly onDone: () => void;
 }
 
-function Actions({ execution, lies, onDone }: ActionsProps) {
+export function Actions({ execution, lies, onDone }: ActionsProps) {
   const { session, operations } = useConsole();
   const text = useText();
   const isOperator = useMay("operator");

@@ -5,7 +5,7 @@ import { useConsole, useMay } from "../data/console.ts";
 import { useResource } from "../data/resource.ts";
 import type { Names, ShownPlan } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";
-import { to } from "../router.ts";
+import { place, to } from "../router.ts";
 import { useText } from "../text/text.ts";
 import { CommandDialog } from "../ui/command-dialog.tsx";
 import { DryRunView, isRunnable, useDryRun } from "../ui/dry-run.tsx";
@@ -23,7 +23,8 @@ export function PlanPage({ name }: { readonly name: string }) {
   const { data, problem, reload } = useResource<{ plans: ShownPlan[] }>("/v1/plans", { follow: true });
   const names = useResource<Names>("/v1/fleet", { follow: true }).data;
   const executions = useStore(operations.executions).filter(({ plan }) => plan === name);
-  const [typed, setTyped] = useState<Values>({});
+  // A link may bring what an alert filled in.
+  const [typed, setTyped] = useState<Values>(() => Object.fromEntries(place.value.query));
   const [running, setRunning] = useState(false);
   const isOperator = useMay("operator");
   const plan = data?.plans.find((one) => one.name === name);

@@ -1,5 +1,8 @@
 /** Every word of the console in English. The other languages have the same ones: their type is this. */
+import { enSignals } from "./en-signals.ts";
+
 export const en = {
+  ...enSignals,
   language: "English",
   brand: "Tidegate",
   skip: "Skip to the content",
@@ -12,6 +15,9 @@ export const en = {
     overlays: "Overlays",
     revisions: "Revisions",
     routes: "Routes",
+    rollouts: "Rollouts",
+    alerts: "Alerts",
+    errors: "Errors",
     audit: "Audit",
   },
   common: {

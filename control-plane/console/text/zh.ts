@@ -1,7 +1,9 @@
 /** 控制台的全部简体中文文案；类型保证与英文一一对应。 */
+import { zhSignals } from "./zh-signals.ts";
 import type { Text } from "./en.ts";
 
 export const zh: Text = {
+  ...zhSignals,
   language: "简体中文",
   brand: "Tidegate",
   skip: "跳到正文",
@@ -14,6 +16,9 @@ export const zh: Text = {
     overlays: "覆盖层",
     revisions: "版本",
     routes: "路由",
+    rollouts: "灰度发布",
+    alerts: "告警",
+    errors: "错误",
     audit: "审计",
   },
   common: {

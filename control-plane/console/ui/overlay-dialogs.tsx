@@ -62,7 +62,7 @@ const PAUSE = 350;
 
 export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps) {
   const text = useText();
-  const names = useResource<Names>("/v1/fleet").data;
+  const { data: names, problem: unread } = useResource<Names>("/v1/fleet");
   const [chosen, setChosen] = useState<LaidKind>(fixed ?? "drain");
   const [typed, setTyped] = useState<Readonly<Partial<Record<FieldName, string>>>>({});
   const fields = [...KINDS[chosen], ...ALWAYS];
@@ -112,10 +112,17 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
             const value = answerOf(field);
             const onChange = (next: string): void => setTyped({ ...typed, [name]: next });
             const hint = hintOf(name, text);
-            return from === undefined || names === undefined ? (
+            // Where nobody can say what there is, it is typed.
+            return from === undefined || (names === undefined && unread !== undefined) ? (
               <Entry key={name} label={label} value={value} onChange={onChange} hint={hint} />
             ) : (
-              <Choice key={name} label={label} value={value} options={from(names)} onChange={onChange} />
+              <Choice
+                key={name}
+                label={label}
+                value={value}
+                options={names === undefined ? [] : from(names)}
+                onChange={onChange}
+              />
             );
           })}
       </div>
