@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { useConsole } from "./data/console.ts";
 import { type Need, needsOf } from "./data/needs.ts";
-import { may, type Person } from "./data/shapes.ts";
+import { useResource } from "./data/resource.ts";
+import { may, type Person, type ShownAlert } from "./data/shapes.ts";
 import { useStore } from "./data/store.ts";
 import { OverrideDialog } from "./override.tsx";
 import { to } from "./router.ts";
@@ -18,6 +19,10 @@ const MOST_NAMES = 5;
 /** A stream that is gone for so long (ms) is told loudly. */
 const LOST = 3_000;
 
+interface Alerts {
+  readonly alerts: readonly ShownAlert[];
+}
+
 export function Needs({ person }: { readonly person: Person }) {
   const { fleet, operations, preferences, ambient } = useConsole();
   const text = useText();
@@ -30,6 +35,7 @@ export function Needs({ person }: { readonly person: Person }) {
     executions: useStore(operations.executions),
     details: useStore(operations.details),
     overrides: useStore(operations.overrides),
+    alerts: useResource<Alerts>("/v1/alerts", { follow: true, every: 5_000 }).data?.alerts ?? [],
     now: time,
   });
   const isLost = stream.state === "lost" && ambient.now() - stream.since > LOST;
@@ -77,6 +83,8 @@ function linkOf(need: Exclude<Need, { kind: "override" }>): string {
     case "gateway-behind":
     case "gateway-silent":
       return to("revisions");
+    case "alert":
+      return to("alerts");
   }
 }
 
@@ -96,6 +104,8 @@ function wordsOf(need: Need, text: Text): string {
       return text.need.gatewayBehind(names(need.gateways), need.revision);
     case "gateway-silent":
       return text.need.gatewaySilent(names(need.gateways));
+    case "alert":
+      return text.need.alert(need.rule, need.summary);
     case "override":
       return text.need.override(need.rule, need.askedBy);
   }

@@ -1,7 +1,7 @@
 /** What needs a person now. Pure: the same facts give the same list, most urgent first. */
 import type { FleetNow } from "../../fleet-now.ts";
 import type { Execution } from "../../runbook/execution.ts";
-import type { ExecutionLine, Override } from "./shapes.ts";
+import type { ExecutionLine, Override, ShownAlert } from "./shapes.ts";
 
 export type Need =
   | { readonly kind: "unit-down"; readonly units: readonly string[] }
@@ -16,6 +16,7 @@ export type Need =
   | { readonly kind: "gateway-refuses"; readonly gateways: readonly string[]; readonly reason: string }
   | { readonly kind: "gateway-behind"; readonly gateways: readonly string[]; readonly revision: number }
   | { readonly kind: "gateway-silent"; readonly gateways: readonly string[] }
+  | { readonly kind: "alert"; readonly rule: string; readonly summary: string }
   | { readonly kind: "override"; readonly id: string; readonly rule: string; readonly askedBy: string };
 
 export interface Facts {
@@ -24,6 +25,7 @@ export interface Facts {
   /** Of those that live. */
   readonly details: ReadonlyMap<string, Execution>;
   readonly overrides: readonly Override[];
+  readonly alerts: readonly ShownAlert[];
   /** Milliseconds since 1970, by the control plane's clock. */
   readonly now: number;
 }
@@ -33,9 +35,16 @@ const BEHIND = 5_000;
 /** One that has gone for longer (ms) was taken away on purpose. */
 const GONE = 10 * 60_000;
 
-export function needsOf({ fleet, executions, details, overrides, now }: Facts): Need[] {
+export function needsOf({ fleet, executions, details, overrides, alerts, now }: Facts): Need[] {
   const needs: Need[] = [];
   if (fleet !== undefined) needs.push(...ofFleet(fleet, now));
+  // Others can wait for whoever looks; of these nobody has said that they look after it.
+  for (const { rule, summary, severity, state, ack, silencedBy, inhibitedBy } of alerts) {
+    const isLoud = severity === "critical" && state === "firing";
+    if (isLoud && ack === null && silencedBy === null && inhibitedBy === null) {
+      needs.push({ kind: "alert", rule, summary });
+    }
+  }
   for (const { id, plan, state, says } of executions) {
     if (state === "held") needs.push({ kind: "execution-held", id, plan, says: says ?? "" });
   }

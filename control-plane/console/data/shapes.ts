@@ -63,6 +63,23 @@ export interface ExecutionLine {
   readonly says?: string;
 }
 
+export interface ShownAlert {
+  readonly id: string;
+  readonly rule: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly severity: string;
+  readonly state: string;
+  readonly since: number;
+  readonly summary: string;
+  readonly seen: string;
+  readonly noData: boolean;
+  readonly silencedBy: string | null;
+  readonly inhibitedBy: { readonly rule: string } | null;
+  readonly ack: { readonly by: string; readonly at: number; readonly reason: string } | null;
+  readonly plan: { readonly name: string; readonly values: Readonly<Record<string, string>> } | null;
+  readonly run: { readonly state: string; readonly execution?: string; readonly says?: string } | null;
+}
+
 export interface Override {
   readonly id: string;
   readonly rule: string;

@@ -2,28 +2,12 @@
 import { useState } from "preact/hooks";
 import { useMay } from "../data/console.ts";
 import { useResource } from "../data/resource.ts";
+import type { ShownAlert } from "../data/shapes.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";
 import { CommandDialog } from "../ui/command-dialog.tsx";
 import { Empty, Facts, Heading, Panel, State, Unread } from "../ui/parts.tsx";
 import { Moment } from "../ui/time.tsx";
-
-interface ShownAlert {
-  readonly id: string;
-  readonly rule: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly severity: string;
-  readonly state: string;
-  readonly since: number;
-  readonly summary: string;
-  readonly seen: string;
-  readonly noData: boolean;
-  readonly silencedBy: string | null;
-  readonly inhibitedBy: { readonly rule: string } | null;
-  readonly ack: { readonly by: string; readonly at: number; readonly reason: string } | null;
-  readonly plan: { readonly name: string; readonly values: Readonly<Record<string, string>> } | null;
-  readonly run: { readonly state: string; readonly execution?: string; readonly says?: string } | null;
-}
 
 interface Alerts {
   readonly alerts: readonly ShownAlert[];

@@ -46,7 +46,9 @@ export function RolloutsPage() {
       {data === undefined ? (
         <Unread problem={problem} reload={reload} />
       ) : data.rollouts.length === 0 ? (
-        <Empty>{text.rollouts.none}</Empty>
+        <Panel>
+          <Empty>{text.rollouts.none}</Empty>
+        </Panel>
       ) : (
         <ul class="cards">
           {data.rollouts.map(({ name, summary, owner, service, fits, problems, waves }) => (
@@ -121,7 +123,11 @@ export function RolloutPage({ name }: { readonly name: string }) {
         <a href={to("rollouts")}>{text.rollouts.title}</a> {name}{" "}
         {execution !== undefined && <State state={execution.state} />}
       </Heading>
-      {rollout !== undefined && <Written of={rollout} />}
+      {rollout !== undefined && (
+        <Panel>
+          <Written of={rollout} />
+        </Panel>
+      )}
       {execution?.says !== undefined && (
         <div class={execution.state === "held" ? "refusal" : "note"}>{execution.says}</div>
       )}

@@ -71,6 +71,7 @@ export const en = {
     gatewayRefuses: (gateways: string, reason: string) => `Refused by ${gateways}: ${reason}`,
     gatewayBehind: (gateways: string, revision: number) => `Not at revision ${revision}: ${gateways}`,
     gatewaySilent: (gateways: string) => `Not connected: ${gateways}`,
+    alert: (rule: string, summary: string) => `Alert ${rule}: ${summary}`,
     override: (rule: string, by: string) => `${by} asks for leave to break ${rule}`,
     look: "Look",
     more: (n: number) => `and ${n} more`,

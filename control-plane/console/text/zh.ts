@@ -69,6 +69,7 @@ export const zh: Text = {
     gatewayRefuses: (gateways, reason) => `${gateways} 拒绝了配置：${reason}`,
     gatewayBehind: (gateways, revision) => `尚未更新到版本 ${revision}：${gateways}`,
     gatewaySilent: (gateways) => `未连接：${gateways}`,
+    alert: (rule, summary) => `告警 ${rule}：${summary}`,
     override: (rule, by) => `${by} 申请突破安全规则 ${rule}`,
     look: "查看",
     more: (n) => `另有 ${n} 项`,

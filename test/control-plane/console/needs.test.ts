@@ -29,8 +29,17 @@ const fleet = (more: Partial<FleetNow>): FleetNow => ({
   ...more,
 });
 const needs = (more: Partial<Facts>): string[] =>
-  needsOf({ fleet: undefined, executions: [], details: new Map(), overrides: [], now: NOW, ...more }).map(
-    (need) => `${need.kind} ${"units" in need ? need.units : "gateways" in need ? need.gateways : need.id}`,
+  needsOf({
+    fleet: undefined,
+    executions: [],
+    details: new Map(),
+    overrides: [],
+    alerts: [],
+    now: NOW,
+    ...more,
+  }).map(
+    (need) =>
+      `${need.kind} ${"units" in need ? need.units : "gateways" in need ? need.gateways : need.kind === "alert" ? need.rule : need.id}`,
   );
 
 test("a unit that is down needs somebody, unless somebody has drained it or nobody knows", () => {
@@ -61,6 +70,22 @@ test("a gateway that refuses, stays behind or has just gone needs somebody; one 
   ]);
   const fresh = fleet({ gateways: [gateway("b", { revision: 6 })], revisionAt: NOW - 2_000 });
   assert.deepEqual(needs({ fleet: fresh }), [], "it takes a moment");
+});
+
+test("a critical alert needs somebody until somebody says that they look after it, or it is quiet", () => {
+  const alert = {
+    ...{ id: "al-1", labels: {}, severity: "critical", state: "firing", since: 0, summary: "", seen: "" },
+    ...{ noData: false, silencedBy: null, inhibitedBy: null, ack: null, plan: null, run: null },
+  };
+  const alerts = [
+    { ...alert, rule: "loud" },
+    { ...alert, rule: "warns", severity: "warning" },
+    { ...alert, rule: "about to", state: "pending" },
+    { ...alert, rule: "cared for", ack: { by: "ann", at: 0, reason: "" } },
+    { ...alert, rule: "silenced", silencedBy: "si-1" },
+    { ...alert, rule: "because of another", inhibitedBy: { rule: "loud" } },
+  ];
+  assert.deepEqual(needs({ alerts }), ["alert loud"]);
 });
 
 test("what is held or waits for an approval needs somebody, and an override until it is over", () => {
