@@ -20,6 +20,7 @@ import { registerStatus } from "./status.ts";
 import { registerStore } from "./store.ts";
 import { registerStress } from "./stress.ts";
 import { registerValidate } from "./validate.ts";
+import { registerTop } from "./top.ts";
 import { registerWatch } from "./watch.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -69,6 +70,7 @@ registerStress(program);
 registerCapacity(program);
 registerReplay(program);
 registerForecast(program);
+registerTop(program);
 registerWatch(program);
 registerOverrides(program);
 

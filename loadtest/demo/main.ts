@@ -3,7 +3,7 @@ import { seededRandom } from "../../model/clock.ts";
 import { Demo } from "./demo.ts";
 import { type Flags, parseFlags, USAGE } from "./flags.ts";
 import { planStage, Stage } from "./stage.ts";
-import { Terminal } from "./terminal.ts";
+import { Terminal } from "../../host/terminal.ts";
 import { type DemoState, eventText, statusLine, view } from "./view.ts";
 
 const SEED = 20_261_111;

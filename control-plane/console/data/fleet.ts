@@ -52,15 +52,3 @@ function pointOf(figure: FedUnit["figure"]): Point {
   const { rps, successShare, p50, p99 } = figure;
   return { rps, success: successShare, p50, p99 };
 }
-
-export type UnitState = "down" | "drained" | "draining" | "fenced" | "unknown" | "busy" | "well";
-
-/** The one word for a unit, the worst first. */
-export function stateOf({ healthy, drain, drained, fenced, figure, capacity, rate }: FedUnit): UnitState {
-  if (healthy === false) return "down";
-  if (drain !== null) return (drained ?? 0) >= 1 ? "drained" : "draining";
-  if (fenced > 0) return "fenced";
-  if (healthy === null) return "unknown";
-  const isOver = capacity !== null && rate !== null && rate > capacity * 0.9;
-  return isOver || (figure?.errorShare ?? 0) > 0.02 ? "busy" : "well";
-}

@@ -2,7 +2,8 @@
 import type { FedUnit, FleetNow } from "../../fleet-now.ts";
 import { useState } from "preact/hooks";
 import { useConsole } from "../data/console.ts";
-import { ALL, stateOf } from "../data/fleet.ts";
+import { stateOf } from "../../fleet-now.ts";
+import { ALL } from "../data/fleet.ts";
 import { useStore } from "../data/store.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";

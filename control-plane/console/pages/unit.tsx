@@ -1,7 +1,7 @@
 /** One unit: what it is asked, what it bears, and everything about it that is not as it should be. */
 import { useState } from "preact/hooks";
 import { useConsole, useMay } from "../data/console.ts";
-import { stateOf } from "../data/fleet.ts";
+import { stateOf } from "../../fleet-now.ts";
 import { useOverlays, useResource } from "../data/resource.ts";
 import type { Figures, Series, UnitDetail } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";

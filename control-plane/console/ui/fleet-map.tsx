@@ -5,7 +5,7 @@
 import type { FedUnit } from "../../fleet-now.ts";
 import type { Flow } from "../../fleet-units.ts";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { stateOf, type UnitState } from "../data/fleet.ts";
+import { stateOf, type UnitState } from "../../fleet-now.ts";
 import type { History } from "../data/history.ts";
 import { to } from "../router.ts";
 import { stateText, useText } from "../text/text.ts";
