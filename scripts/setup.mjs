@@ -37,6 +37,7 @@ const SYSTEM = {
     openssl: "openssl",
     curl: "curl",
     chromium: "chromium",
+    prometheus: "prometheus",
   },
   bench: { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", wrk: "wrk", taskset: "util-linux" },
 };
