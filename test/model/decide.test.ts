@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Decision, decide, DOWN, EJECTED, type RouteRequest } from "../../model/decide.ts";
+import { type Decision, decide, DOWN, EJECTED, type RouteRequest, versionIn } from "../../model/decide.ts";
 import { explain } from "../../model/explain.ts";
 import { slotOf } from "../../model/hash.ts";
 import { compileTable, type Table } from "../../model/table.ts";
@@ -171,6 +171,31 @@ test("version: header, pinned key, then share; stable where the unit has no cana
   const [seen, all] = sharesOf(table);
   assert.ok(Math.abs(seen.sh! / all.sh! - 0.2) < 0.02, `${seen.sh} of ${all.sh}`);
   assert.deepEqual([seen.hz, seen.sz], [0, 0], "they have no canary");
+});
+
+test("version: of 100,000 users of a unit, a share is exact to half a percent, and grows by adding users", () => {
+  const pools = { sh: { stable: ["http://sh-1"], canary: ["http://sh-2"] } };
+  const users = Array.from({ length: 100_000 }, (_, i) => `user-${i}`);
+  const others = new Map<string, Set<string>>();
+  for (const salt of ["hall 2.4", "hall 2.5"]) {
+    let before = new Set<string>();
+    for (const share of [0.01, 0.05, 0.2, 0.5, 1]) {
+      const canary = { share, salt, header: undefined, pins: [] };
+      const { services } = compileTable(
+        config([route("cart", "/cart/*", { scope: "sharded" })], [service("hall", { pools, canary })]),
+      );
+      const unit = services[0]!.pools.find((one) => one?.canary !== undefined)!;
+      const seen = new Set(users.filter((user) => versionIn(unit, "canary-share", user) === "canary"));
+      const is = seen.size / users.length;
+      assert.ok(Math.abs(is - share) <= 0.005, `${salt}: ${is} of ${share}`);
+      for (const user of before) assert.ok(seen.has(user), `${user} goes back at ${share}`);
+      before = seen;
+      if (share === 0.05) others.set(salt, seen);
+    }
+  }
+  const [first, second] = [...others.values()];
+  const both = [...first!].filter((user) => second!.has(user)).length;
+  assert.ok(both / first!.size < 0.1, `${both} of ${first!.size} users are the first again`);
 });
 
 /** Unit → keys that see the canary there, and all keys. */

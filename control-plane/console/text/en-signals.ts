@@ -80,6 +80,5 @@ export const enSignals = {
     waited: "before the first attempt",
     noAnswer: "no answer",
     unknown: "No gateway told of this request, or it is forgotten by now.",
-    attempt: (unit: string, endpoint: string) => `${unit} ${endpoint}`,
   },
 };

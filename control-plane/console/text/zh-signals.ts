@@ -45,7 +45,7 @@ export const zhSignals: typeof enSignals = {
     acknowledge: "确认",
     acknowledgeTitle: (rule: string) => `确认 ${rule}`,
     acknowledgeHint: "由你负责处理：不再重复通知，也不再升级。",
-    acknowledged: (by: string, reason: string) => `${by}：${reason}`,
+    acknowledged: (by: string, reason: string) => `由 ${by} 处理：${reason}`,
     silenced: "已静默",
     inhibited: (rule: string) => `由 ${rule} 引起`,
     noData: "无数据",
@@ -80,6 +80,5 @@ export const zhSignals: typeof enSignals = {
     waited: "首次尝试之前",
     noAnswer: "无应答",
     unknown: "没有网关报告过该请求，或记录已被清除。",
-    attempt: (unit: string, endpoint: string) => `${unit} ${endpoint}`,
   },
 };

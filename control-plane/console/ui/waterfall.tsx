@@ -18,7 +18,7 @@ export function Waterfall({ of }: { readonly of: RequestTrace }) {
         return (
           <li key={spanId}>
             <span class="name">
-              {text.errors.attempt(unit, endpoint)}{" "}
+              {unit} {endpoint}{" "}
               <small class={error === "" && status < 500 ? "" : "tone-bad"}>
                 {error === "" ? status : error}
               </small>
