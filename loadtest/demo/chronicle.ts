@@ -15,6 +15,8 @@ const DONE: Readonly<Record<Action, string>> = {
   revive: "started again",
   hang: "hung",
   resume: "resumed",
+  slow: "made slow",
+  restore: "as quick as before",
 };
 
 export class Chronicle {
@@ -61,7 +63,7 @@ export class Chronicle {
     this.#lastDeed.set(endpoint?.unit ?? target, deed);
     const name =
       endpoint === undefined ? `unit ${target}` : `endpoint ${target} (${endpoint.unit} :${endpoint.port})`;
-    this.write(`${name} ${DONE[action]}`, action === "kill" || action === "hang" ? "bad" : "good");
+    this.write(`${name} ${DONE[action]}`, ["kill", "hang", "slow"].includes(action) ? "bad" : "good");
   }
 
   /** Compares the gateway's verdicts with its last ones. */

@@ -2,7 +2,7 @@
 import type { Clock, Random } from "../../model/clock.ts";
 import { Chronicle } from "./chronicle.ts";
 import type { Action, Flags } from "./flags.ts";
-import { commandOf } from "./keys.ts";
+import { type Asked, commandOf } from "./keys.ts";
 import { parseMetrics } from "./metrics.ts";
 import type { EndpointProcess } from "./processes.ts";
 import type { Stage } from "./stage.ts";
@@ -32,7 +32,7 @@ export class Demo {
   readonly #chronicle: Chronicle;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #finish = Promise.withResolvers<void>();
-  #hanging = false;
+  #asked: Asked | undefined;
   #scraping = false;
 
   constructor(options: DemoOptions) {
@@ -78,8 +78,8 @@ export class Demo {
   }
 
   press(key: string): void {
-    const command = commandOf(key, this.#hanging, this.#options.stage.plan.units);
-    this.#hanging = command.do === "ask-hang";
+    const command = commandOf(key, this.#asked, this.#options.stage.plan.units);
+    this.#asked = command.do === "ask" ? command.what : undefined;
     if (command.do === "quit") this.finish();
     else if (command.do === "toggle-kill") {
       const lives = this.#targets(command.target).some(({ condition }) => condition !== "killed");
@@ -87,6 +87,9 @@ export class Demo {
     } else if (command.do === "toggle-hang") {
       const hung = this.#targets(command.target).some(({ condition }) => condition === "hung");
       void this.act(hung ? "resume" : "hang", command.target);
+    } else if (command.do === "toggle-slow") {
+      const slow = this.#targets(command.target).some(({ condition }) => condition === "slow");
+      void this.act(slow ? "restore" : "slow", command.target);
     }
     this.#show();
   }
@@ -100,10 +103,12 @@ export class Demo {
     }
     try {
       if (action === "revive") await Promise.all(endpoints.map((endpoint) => endpoint.start()));
-      else for (const endpoint of endpoints) endpoint[action]();
+      else if (action === "slow" || action === "restore") {
+        await Promise.all(endpoints.map((endpoint) => endpoint[action]()));
+      } else for (const endpoint of endpoints) endpoint[action]();
       this.#chronicle.deed(action, target);
     } catch (error) {
-      this.#chronicle.write(`${target} did not start: ${(error as Error).message}`, "bad");
+      this.#chronicle.write(`${target}: not done: ${(error as Error).message}`, "bad");
     }
   }
 
@@ -167,7 +172,7 @@ export class Demo {
       failovers: figures.failovers,
       unserved: figures.unserved,
       events: this.#chronicle.events,
-      hanging: this.#hanging,
+      asked: this.#asked,
     });
   }
 }

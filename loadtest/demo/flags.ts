@@ -1,7 +1,7 @@
 /** What the demo was told on its command line. */
 import { parseArgs } from "node:util";
 
-export const ACTIONS = ["kill", "revive", "hang", "resume"] as const;
+export const ACTIONS = ["kill", "revive", "hang", "resume", "slow", "restore"] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export interface Step {

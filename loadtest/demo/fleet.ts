@@ -28,8 +28,8 @@ interface FleetFile {
   >;
 }
 
-/** `h` hangs and `q` quits. */
-const LETTERS = "abcdefgijklmnoprstuvwxyz";
+/** `h` hangs, `s` makes slow, and `q` quits. */
+const LETTERS = "abcdefgijklmnoprtuvwxyz";
 
 /** One process for each address, also where services share it. */
 export async function readFleet(directory: string): Promise<readonly DemoUnit[]> {

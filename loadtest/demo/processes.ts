@@ -8,6 +8,8 @@ import type { Condition } from "./view.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const KEPT_LINES = 20;
+const SLOW_MS = 800;
+const SWITCH_MS = 2_000;
 
 /** One child and the last lines that it wrote. */
 class Child {
@@ -62,7 +64,7 @@ export class EndpointProcess {
     this.condition = "starting";
     void child.exited.then(() => {
       if (this.#child !== child) return;
-      const wasRunning = this.condition === "running";
+      const wasRunning = this.condition === "running" || this.condition === "slow";
       this.condition = "killed";
       if (wasRunning) this.#onDeath(this.endpoint);
     });
@@ -88,6 +90,29 @@ export class EndpointProcess {
     if (this.condition !== "hung") return;
     this.condition = "running";
     this.#child?.process.kill("SIGCONT");
+  }
+
+  /** Each answer waits; health checks do not: a unit that is ill and does not know it. @throws Error when it says no */
+  async slow(): Promise<void> {
+    if (this.condition !== "running") return;
+    await this.#switch({ mode: "slow", ms: SLOW_MS });
+    this.condition = "slow";
+  }
+
+  /** @throws Error when it says no */
+  async restore(): Promise<void> {
+    if (this.condition !== "slow") return;
+    await this.#switch({ mode: "ok" });
+    this.condition = "running";
+  }
+
+  async #switch(change: object): Promise<void> {
+    const answer = await fetch(`http://127.0.0.1:${this.endpoint.port}/__unit`, {
+      method: "POST",
+      body: JSON.stringify(change),
+      signal: AbortSignal.timeout(SWITCH_MS),
+    });
+    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
   }
 }
 

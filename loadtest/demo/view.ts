@@ -1,9 +1,10 @@
 /** What the demo shows, as a pure function of its state: the live view, and the plain line for logs and pipes. */
+import type { Asked } from "./keys.ts";
 import { styleText } from "node:util";
 import type { ClientFigures } from "./traffic.ts";
 import type { Failover, UnitFigures } from "./window.ts";
 
-export type Condition = "running" | "starting" | "killed" | "hung";
+export type Condition = "running" | "starting" | "killed" | "hung" | "slow";
 
 export interface EndpointState {
   readonly letter: string;
@@ -41,8 +42,8 @@ export interface DemoState {
   readonly unserved: number;
   /** Oldest first. */
   readonly events: readonly DemoEvent[];
-  /** `h` was pressed: the next digit hangs. */
-  readonly hanging: boolean;
+  /** `h` or `s` was pressed: the next digit says which unit. */
+  readonly asked: Asked | undefined;
   /** Size of the terminal. */
   readonly columns: number;
   readonly rows: number;
@@ -169,7 +170,7 @@ function upOf(endpoints: readonly EndpointState[]): string {
 }
 
 function conditionOf(endpoints: readonly EndpointState[]): string {
-  for (const condition of ["starting", "hung", "killed"] as const) {
+  for (const condition of ["starting", "hung", "killed", "slow"] as const) {
     const n = endpoints.filter((endpoint) => endpoint.condition === condition).length;
     if (n > 0) return n === endpoints.length ? condition : `${n} ${condition}`;
   }
@@ -203,15 +204,19 @@ function eventLine(event: DemoEvent, paint: Paint): string {
   return ` ${paint("dim", clock(event.at))}  ${paint(style, event.text)}`;
 }
 
-function keys({ units, hanging }: DemoState, paint: Paint): string {
+function keys({ units, asked }: DemoState, paint: Paint): string {
   const digits = units.map(({ digit }) => digit).join(" ");
-  if (hanging) return ` ${paint("yellow", `hang or resume which unit? ${digits}`)}   any other key: none`;
+  if (asked !== undefined) {
+    const what = asked === "hang" ? "hang or resume" : "slow down or restore";
+    return ` ${paint("yellow", `${what} which unit? ${digits}`)}   any other key: none`;
+  }
   const letters = units.flatMap(({ endpoints }) => endpoints.map(({ letter }) => letter));
   const range = `${letters[0] ?? ""}–${letters.at(-1) ?? ""}`;
   return [
-    ` ${paint("bold", digits)} kill / revive a unit`,
+    ` ${paint("bold", digits)} kill / revive`,
     `${paint("bold", range)} one endpoint`,
-    `${paint("bold", "h")} hang / resume a unit`,
+    `${paint("bold", "h")} hang / resume`,
+    `${paint("bold", "s")} slow down`,
     `${paint("bold", "q")} quit`,
   ].join("   ");
 }

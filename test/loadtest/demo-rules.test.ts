@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { Chronicle } from "../../loadtest/demo/chronicle.ts";
 import { parseFlags, parseScript } from "../../loadtest/demo/flags.ts";
 import { copyWithPorts, readFleet } from "../../loadtest/demo/fleet.ts";
-import { commandOf } from "../../loadtest/demo/keys.ts";
+import { type Asked, commandOf } from "../../loadtest/demo/keys.ts";
 import { freePorts, requireFree } from "../../loadtest/demo/ports.ts";
 import { complaints, type Deed } from "../../loadtest/demo/verdict.ts";
 import { compare } from "../../loadtest/demo/window.ts";
@@ -99,14 +99,16 @@ test("a taken port is named, with the flag that chooses another", async () => {
 test("keys", () =>
   inDirectory(async (directory) => {
     const units = await readFleet(directory);
-    const pressed = (key: string, hanging = false) => commandOf(key, hanging, units);
+    const pressed = (key: string, asked?: Asked) => commandOf(key, asked, units);
     assert.deepEqual(pressed("2"), { do: "toggle-kill", target: "sh" });
     assert.deepEqual(pressed("c"), { do: "toggle-kill", target: "c" });
-    assert.deepEqual(pressed("h"), { do: "ask-hang" });
-    assert.deepEqual(pressed("2", true), { do: "toggle-hang", target: "sh" });
-    assert.deepEqual(pressed("c", true), { do: "nothing" });
+    assert.deepEqual(pressed("h"), { do: "ask", what: "hang" });
+    assert.deepEqual(pressed("s"), { do: "ask", what: "slow" });
+    assert.deepEqual(pressed("2", "slow"), { do: "toggle-slow", target: "sh" });
+    assert.deepEqual(pressed("2", "hang"), { do: "toggle-hang", target: "sh" });
+    assert.deepEqual(pressed("c", "hang"), { do: "nothing" });
     assert.deepEqual(pressed("9"), { do: "nothing" });
-    for (const key of ["q", "\x03"]) assert.deepEqual(pressed(key, true), { do: "quit" });
+    for (const key of ["q", "\x03"]) assert.deepEqual(pressed(key, "hang"), { do: "quit" });
   }));
 
 describe("the verdict", () => {

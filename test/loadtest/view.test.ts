@@ -10,7 +10,7 @@ const state: DemoState = {
   columns: 100,
   rows: 30,
   color: false,
-  hanging: false,
+  asked: undefined,
   unserved: 2,
   units: [
     {
@@ -73,7 +73,7 @@ describe("view", () => {
  1:10  unit hz killed
  1:11  the gateway finds unit hz unhealthy, 1.2 s later
 
- 1 2 3 kill / revive a unit   a–f one endpoint   h hang / resume a unit   q quit`,
+ 1 2 3 kill / revive   a–f one endpoint   h hang / resume   s slow down   q quit`,
     );
   });
 
@@ -107,7 +107,7 @@ describe("view", () => {
   });
 
   test("after h it asks which unit", () => {
-    assert.match(view({ ...state, hanging: true }), /hang or resume which unit\? 1 2 3/);
+    assert.match(view({ ...state, asked: "hang" }), /hang or resume which unit\? 1 2 3/);
   });
 });
 

@@ -22,6 +22,9 @@ test("a unit dies on the map within two seconds, and is well on it again when it
   assert.deepEqual(await page.getByRole("navigation").getByRole("link").allTextContents(), [
     "Fleet",
     "Plans",
+    "Rollouts",
+    "Alerts",
+    "Errors",
     "Overlays",
     "Revisions",
     "Routes",
