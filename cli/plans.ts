@@ -164,7 +164,7 @@ async function executions(api: ApiClient): Promise<Line[]> {
   const all: Line[] = [];
   let after = "";
   for (;;) {
-    const path = `/v1/executions${after === "" ? "" : `?after=${after}`}`;
+    const path = `/v1/executions?limit=500${after === "" ? "" : `&after=${after}`}`;
     const page = await api.call<{ executions: Line[]; next?: string }>("GET", path);
     all.push(...page.executions);
     if (page.next === undefined) return all.sort((a, b) => b.at - a.at);

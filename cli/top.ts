@@ -16,9 +16,8 @@ const SILENT = 4_000;
 /** A file or a pipe takes lines of any length, and all of them. */
 const WIDE = { columns: 200, rows: 10_000 };
 const KEYS: Readonly<Record<string, SortKey>> = { w: "worst", r: "rate", n: "name" };
-/** Of a hundred executions each. */
+/** Of five hundred executions each. */
 const MOST_PAGES = 20;
-const RUNNING = ["running", "paused", "held", "reverting"];
 
 interface TopOptions extends ApiOptions {
   readonly once?: boolean;
@@ -147,9 +146,9 @@ class Top {
     const found: TopExecution[] = [];
     let next: string | undefined = "";
     for (let page = 0; next !== undefined && page < MOST_PAGES; page++) {
-      const path = `/v1/executions${next === "" ? "" : `?after=${next}`}`;
+      const path: string = `/v1/executions?live=true&limit=500${next === "" ? "" : `&after=${next}`}`;
       const said: { executions: TopExecution[]; next?: string } = await this.#api.call("GET", path);
-      found.push(...said.executions.filter(({ state }) => RUNNING.includes(state)));
+      found.push(...said.executions);
       next = said.next;
     }
     return found;

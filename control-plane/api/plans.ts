@@ -13,6 +13,8 @@ import { EXECUTION, type Execution } from "../runbook/execution.ts";
 import { problemsOf } from "../runbook/plan-watch.ts";
 import { markdownOf } from "../runbook/post-mortem.ts";
 import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
+import type { StoredDocument } from "../store/store.ts";
+import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
 import { PlanName, Values } from "./plan-shapes.ts";
 import { lastRehearsals } from "./rehearsals.ts";
@@ -22,6 +24,37 @@ import type { Plane } from "./server.ts";
 const strict = { additionalProperties: false };
 const Id = Type.Object({ id: Type.String({ pattern: "^ex-[0-9]{1,9}$" }) });
 const GatewayNames = Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 100 });
+
+interface ExecutionsQuery {
+  readonly limit?: string;
+  readonly after?: string;
+  readonly plan?: string;
+  readonly live?: string;
+}
+
+/** Of one page. */
+const EXECUTIONS = 100;
+const MOST_EXECUTIONS = 500;
+const OVER: readonly string[] = ["succeeded", "aborted", "reverted"];
+const ExecutionsQueryShape = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.String({
+        ...{ pattern: "^[0-9]{1,4}$" },
+        description: `looked at for one page: ${EXECUTIONS}, at most ${MOST_EXECUTIONS}`,
+      }),
+    ),
+    after: Type.Optional(Type.String({ maxLength: 20 })),
+    plan: Type.Optional(PlanName),
+    live: Type.Optional(Type.Literal("true", { description: "only those that are not over" })),
+  },
+  strict,
+);
+
+function lineOf(execution: Execution) {
+  const { id, plan, values, reason, owner, at, endedAt, state, says } = execution;
+  return { id, plan: plan.name, values, reason, owner, at, endedAt, state, says };
+}
 
 interface StartBody {
   readonly plan: string;
@@ -93,23 +126,26 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
     },
   );
 
-  api.get<{ Querystring: { after?: string } }>(
+  api.get<{ Querystring: ExecutionsQuery }>(
     "/v1/executions",
     {
       config: { role: "viewer" },
       schema: {
-        summary: "Executions, as they were written last",
-        querystring: Type.Object({ after: Type.Optional(Type.String({ maxLength: 20 })) }, strict),
+        summary: "Executions, as they were written last; a page may be empty and have a next one",
+        querystring: ExecutionsQueryShape,
         response: responses(Anything),
       },
     },
     async ({ query }) => {
-      const page = await store.documents(EXECUTION, query.after, 100);
-      const executions = page.map(({ body }) => {
-        const { id, plan, values, reason, owner, at, endedAt, state, says } = JSON.parse(body) as Execution;
-        return { id, plan: plan.name, values, reason, owner, at, endedAt, state, says };
-      });
-      return { executions, ...(page.length === 100 ? { next: page.at(-1)!.id } : {}) };
+      const most = Math.max(1, Math.min(MOST_EXECUTIONS, Number(query.limit ?? EXECUTIONS)));
+      const page = await store.documents(EXECUTION, query.after, most);
+      const executions = page
+        .map(({ body }) => lineOf(JSON.parse(body) as Execution))
+        .filter(({ plan, state }) => {
+          const isWanted = query.plan === undefined || plan === query.plan;
+          return isWanted && (query.live === undefined || !OVER.includes(state));
+        });
+      return { executions, ...(page.length === most ? { next: page.at(-1)!.id } : {}) };
     },
   );
 
@@ -158,13 +194,12 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
     },
   );
 
-  const read = async (id: string): Promise<Execution> => {
-    const stored = await store.document(EXECUTION, id);
-    if (stored === undefined) {
-      throw new Refused("not-found", `there is no execution ${id}; tidegate plan status lists them`);
-    }
-    return JSON.parse(stored.body) as Execution;
+  const stored = async (id: string): Promise<StoredDocument> => {
+    const found = await store.document(EXECUTION, id);
+    if (found !== undefined) return found;
+    throw new Refused("not-found", `there is no execution ${id}; tidegate plan status lists them`);
   };
+  const read = async (id: string): Promise<Execution> => JSON.parse((await stored(id)).body) as Execution;
 
   api.get<{ Params: { id: string } }>(
     "/v1/executions/:id",
@@ -173,10 +208,14 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       schema: {
         summary: "One execution: its steps and its timeline",
         params: Id,
-        response: responses(Anything),
+        headers: FreshHeaders,
+        response: freshResponses(Anything),
       },
     },
-    ({ params }) => read(params.id),
+    async (request, reply) => {
+      const { version, body } = await stored(request.params.id);
+      return isSeen(request, reply, version) ? reply : (JSON.parse(body) as Execution);
+    },
   );
 
   api.get<{ Params: { id: string } }>(

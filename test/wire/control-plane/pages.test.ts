@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Answer, startControlPlane, type TestControlPlane } from "../../support/control-plane.ts";
-import { fleetYaml, ROUTES } from "../../support/gateway.ts";
+import { fleetYaml, ROUTES, until } from "../../support/gateway.ts";
 
 const FILES = {
   "fleet.yaml": fleetYaml({ hz: ["http://127.0.0.1:1"], sh: ["http://127.0.0.1:2"] }),
@@ -107,4 +107,40 @@ test("every list says in /openapi.json how it is paged, and every document of a 
     assert.ok(parameters(path).includes("if-none-match"), path);
     assert.ok(Object.hasOwn(paths[path].get.responses, "304"), path);
   }
+});
+
+test("executions come page by page, of one plan, or only those that are not over; one that is known is not sent again", async (t) => {
+  const plan = (steps: string): string => `summary: s\nowner: o\nsteps: [ ${steps} ]\n`;
+  const plane = await startControlPlane(t, {
+    ...FILES,
+    "plans/quick.yaml": plan("{ notify: done }"),
+    "plans/long.yaml": plan("{ approve: admin, timeout: 1h }"),
+  });
+  const run = async (name: string): Promise<string> => {
+    const made = await plane.call("POST", "/v1/executions", { plan: name, reason: "a test" });
+    assert.equal(made.status, 201, JSON.stringify(made.body));
+    return made.body.id;
+  };
+  const ids = [await run("quick"), await run("quick"), await run("long")];
+  const one = (id: string, headers = {}): Promise<Answer> =>
+    plane.call("GET", `/v1/executions/${id}`, undefined, headers);
+  await until(
+    "the quick ones are over",
+    async () => [(await one(ids[0]!)).body.state, (await one(ids[1]!)).body.state],
+    (states) => states.every((state) => state === "succeeded"),
+  );
+  const list = async (query: string): Promise<{ executions: { id: string }[]; next?: string }> =>
+    (await plane.call("GET", `/v1/executions?${query}`)).body;
+  const names = ({ executions }: { executions: { id: string }[] }): string[] =>
+    executions.map(({ id }) => id);
+  const first = await list("limit=2");
+  assert.deepEqual([names(first), first.next], [ids.slice(0, 2), ids[1]]);
+  assert.deepEqual(names(await list(`limit=2&after=${first.next}`)), ids.slice(2));
+  assert.deepEqual(names(await list("live=true")), [ids[2]]);
+  assert.deepEqual(names(await list("plan=quick")), ids.slice(0, 2));
+  assert.equal((await plane.call("GET", "/v1/executions?limit=-1")).status, 400);
+  const known = await one(ids[0]!);
+  const has = { "if-none-match": known.headers.get("etag")! };
+  assert.equal((await one(ids[0]!, has)).status, 304);
+  assert.equal((await one(ids[2]!, { "if-none-match": '"0"' })).status, 200);
 });
