@@ -8,7 +8,7 @@ const ALONE = [
   "test/wire/{failover,overload}/**/*.test.ts",
   "test/wire/forwarding/{aborts,fallbacks,large-bodies,limits,streaming,timeouts}.test.ts",
   "test/wire/stress/{guardrail,k6-smoke}.test.ts",
-  "test/wire/limits/{exact,fleet-moves,fleet-scope,gateway-scope}.test.ts",
+  "test/wire/limits/{exact,fleet-keys,fleet-moves,fleet-scope,gateway-scope}.test.ts",
 ];
 
 const alone = new Set(ALONE.flatMap((pattern) => globSync(pattern)));
