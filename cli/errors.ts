@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { RequestTrace, TracedAttempt } from "../model/request-trace.ts";
 import { type ApiOptions, ApiFailure, runApi, withApi } from "./api-client.ts";
-import { moment, paint, table } from "./tables.ts";
+import { clean, moment, paint, table } from "./tables.ts";
 
 interface ErrorsOptions extends ApiOptions {
   readonly unit?: string;
@@ -134,7 +134,7 @@ function cut(text: string, most: number): string {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
-/** What clients wrote must not write to a terminal. */
+/** What clients wrote. */
 function shown(text: string): string {
-  return text === "" ? "-" : text.replace(/\p{Cc}|\p{Cf}/gu, "�");
+  return text === "" ? "-" : clean(text);
 }

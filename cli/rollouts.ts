@@ -1,5 +1,7 @@
 /** `tidegate rollout`: a canary through the units, begun, watched, held, pushed on and taken back. */
 import { Option, type Command } from "commander";
+import type { ShownRollout, UnitView } from "../control-plane/rollouts/view.ts";
+import type { Comparison } from "../model/analysis/comparison.ts";
 import { promoted } from "../model/rollout/promotion.ts";
 import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
 import { filesOf } from "./configuration.ts";
@@ -13,42 +15,6 @@ import {
   withWait,
 } from "./executions.ts";
 import { paint, span, table } from "./tables.ts";
-
-interface Rollout {
-  readonly name: string;
-  readonly summary: string;
-  readonly owner: string;
-  readonly service?: string;
-  readonly waves: readonly (string | readonly string[])[];
-  readonly steps: readonly { readonly share: number; readonly bake: number }[];
-  readonly fits: boolean;
-  readonly problems: readonly string[];
-}
-
-interface Comparison {
-  readonly canary: number | null;
-  readonly stable: number | null;
-  readonly low: number | null;
-  readonly high: number | null;
-}
-
-interface UnitView {
-  readonly wave: number;
-  readonly unit: string;
-  readonly state: string;
-  readonly share: number;
-  readonly step: string | null;
-  readonly says: string | null;
-  readonly assessment: {
-    readonly verdict: string;
-    readonly reason: string;
-    readonly canaryRequests: number;
-    readonly errors: Comparison;
-    readonly latency: Comparison;
-  } | null;
-  /** Milliseconds of the bake under way. */
-  readonly left: number | null;
-}
 
 interface View {
   readonly now: number;
@@ -68,7 +34,7 @@ export function registerRollouts(program: Command): void {
     .description("rollouts, and whether each fits the fleet as it is now")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ rollouts: Rollout[] }>("GET", "/v1/rollouts");
+        const answer = await api.call<{ rollouts: ShownRollout[] }>("GET", "/v1/rollouts");
         print.say(answer, () => listText(answer.rollouts));
       }),
     );
@@ -216,7 +182,7 @@ async function watch(api: ApiClient, print: Printer, name: string): Promise<void
   }
 }
 
-function listText(rollouts: readonly Rollout[]): string {
+function listText(rollouts: readonly ShownRollout[]): string {
   if (rollouts.length === 0) return "no rollouts; write one in rollouts/NAME.yaml of the configuration";
   return table(
     ["rollout", "rolls out", "fits", "waves", "steps", "what it brings"],

@@ -13,6 +13,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return made.toString();
 }
 
+/** Words of others, that must not write to a terminal. */
+export function clean(text: string): string {
+  return text.replace(/\p{Cc}|\p{Cf}/gu, "\uFFFD");
+}
+
 /** `3 m`, `2 h`: how long ago, or until then. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(0, milliseconds / 1000);

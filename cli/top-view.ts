@@ -1,4 +1,5 @@
 /** What `tidegate top` draws. Pure: the same fleet gives the same lines. */
+import { clean } from "./tables.ts";
 import type { Alert } from "../model/alerts/alert.ts";
 import {
   type FedFigure,
@@ -171,9 +172,4 @@ function percent(share: number | null | undefined): string {
 function milliseconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
-}
-
-/** What others wrote must not write to a terminal. */
-function clean(text: string): string {
-  return text.replace(/\p{Cc}|\p{Cf}/gu, "�");
 }

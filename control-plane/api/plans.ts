@@ -9,7 +9,7 @@ import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import * as command from "../runbook/commands.ts";
 import { dryRun } from "../runbook/dry-run.ts";
-import { EXECUTION, type Execution } from "../runbook/execution.ts";
+import { EXECUTION, type Execution, isLive } from "../runbook/execution.ts";
 import { problemsOf } from "../runbook/plan-watch.ts";
 import { markdownOf } from "../runbook/post-mortem.ts";
 import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
@@ -35,7 +35,6 @@ interface ExecutionsQuery {
 /** Of one page. */
 const EXECUTIONS = 100;
 const MOST_EXECUTIONS = 500;
-const OVER: readonly string[] = ["succeeded", "aborted", "reverted"];
 const ExecutionsQueryShape = Type.Object(
   {
     limit: Type.Optional(
@@ -141,10 +140,8 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       const page = await store.documents(EXECUTION, query.after, most);
       const executions = page
         .map(({ body }) => lineOf(JSON.parse(body) as Execution))
-        .filter(({ plan, state }) => {
-          const isWanted = query.plan === undefined || plan === query.plan;
-          return isWanted && (query.live === undefined || !OVER.includes(state));
-        });
+        .filter((one) => query.plan === undefined || one.plan === query.plan)
+        .filter((one) => query.live === undefined || isLive(one));
       return { executions, ...(page.length === most ? { next: page.at(-1)!.id } : {}) };
     },
   );

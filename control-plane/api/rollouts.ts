@@ -14,7 +14,7 @@ import {
   rolloutExecution,
 } from "../rollouts/preparation.ts";
 import { baseFrom, Files } from "./files.ts";
-import { unitViews } from "../rollouts/view.ts";
+import { type ShownRollout, unitViews } from "../rollouts/view.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
 import { once } from "./once.ts";
 import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
@@ -55,7 +55,7 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
     },
     async () => {
       const { config } = needed(desk.standing);
-      const rollouts = (config.rollouts ?? []).map((rollout) => {
+      const rollouts = (config.rollouts ?? []).map((rollout): ShownRollout => {
         const problems = checkRollout(rollout, config).map(({ message }) => message);
         return { ...rollout, fits: problems.length === 0, problems };
       });

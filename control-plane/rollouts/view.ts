@@ -1,7 +1,14 @@
 /** A rollout's execution by unit: how far each has come, and what was seen there. Pure. */
 import type { Assessment } from "../../model/analysis/verdict.ts";
 import { eachStep, type Step } from "../../model/plan-step.ts";
+import type { Rollout } from "../../model/rollout/rollout.ts";
 import type { Execution, StepRun } from "../runbook/execution.ts";
+
+/** A rollout as it was written, and whether it fits the fleet as it is now. */
+export interface ShownRollout extends Rollout {
+  readonly fits: boolean;
+  readonly problems: readonly string[];
+}
 
 export interface UnitView {
   /** From 1 on. */

@@ -8,16 +8,10 @@ import { breaks, parseAbortOn } from "./abort-on.ts";
 import type { StressRun } from "./run.ts";
 import type { StressSight } from "./sight.ts";
 
-export interface RunRequest {
-  readonly unit: string;
-  readonly scenario: string;
-  readonly mix: string;
-  readonly rate: number;
-  readonly lasts: number;
-  readonly measure: boolean;
-  readonly abortOn: string;
-  readonly reason: string;
-}
+export type RunRequest = Pick<
+  StressRun,
+  "unit" | "scenario" | "mix" | "rate" | "lasts" | "measure" | "abortOn" | "reason"
+>;
 
 /** A mark lasts so much longer than its run (ms): its runner has to begin. */
 const SLACK = 30_000;

@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Case, CASES, type Run, run } from "./load.ts";
 import { NODE, type Peer, PEERS, startUpstream } from "./peers.ts";
-import { freePort, type Started, versionOf } from "./processes.ts";
+import { freePort } from "../../host/port.ts";
+import { type Started, versionOf } from "./processes.ts";
 import { type Measured, type Missing, OURS, report } from "./report.ts";
 
 const { values } = parseArgs({

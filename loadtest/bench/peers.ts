@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { freePort, type Started, start, versionOf } from "./processes.ts";
+import { freePort } from "../../host/port.ts";
+import { type Started, start, versionOf } from "./processes.ts";
 import { BARE, OURS, PROTECTED, SEEN, SEEN_ALONE, UNPROTECTED } from "./report.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");

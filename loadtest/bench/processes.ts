@@ -1,7 +1,7 @@
 /** Child processes of a benchmark: pinned to a core, measured by the kernel, ended for certain. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import net from "node:net";
+import { accepts } from "../../host/port.ts";
 
 /** Clock ticks per second of /proc/PID/stat: USER_HZ is 100 on every Linux that Node runs on. */
 const TICKS = 100;
@@ -102,29 +102,6 @@ function killTree(child: ChildProcess): void {
       // It ended by itself.
     }
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}
-
-/** A port that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Seconds of CPU, user and system, of a process and all that it started (nginx's workers), all threads counted. */

@@ -7,6 +7,7 @@ import type net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
+import { freePort } from "../../host/port.ts";
 
 const CLI = join(import.meta.dirname, "../../cli/tidegate.mjs");
 /** Gateways have so long (ms) to start, to lease and to know of each other. */
@@ -160,12 +161,4 @@ limits:
 async function listening(server: net.Server): Promise<number> {
   await once(server, "listening");
   return (server.address() as net.AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const probe = http.createServer();
-  const port = await listening(probe.listen(0, "127.0.0.1"));
-  probe.close();
-  await once(probe, "close");
-  return port;
 }

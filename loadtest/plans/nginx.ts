@@ -1,9 +1,9 @@
 /** A unit of nginx that writes down when it was asked, and ends with this process. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { accepts, freePort } from "../../host/port.ts";
 
 export class NginxUnit {
   readonly name: string;
@@ -54,20 +54,4 @@ http {
     const lines = readFileSync(join(this.#dir, "asked.log"), "utf8").split("\n");
     return lines.filter((line) => line !== "").map((line) => Number(line.split(" ")[0]) * 1000);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
-  });
 }

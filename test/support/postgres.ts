@@ -15,10 +15,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { Client } from "pg";
+import { freePort } from "../../host/port.ts";
 
 const USER = "tidegate";
 /** Not a word that could be in a message by chance: tests look for it there. */
@@ -225,13 +225,4 @@ function commandOf(name: string): string {
   const found = places.map((place) => join(place, name)).find((file) => existsSync(file));
   if (found === undefined) throw new Error(MISSING);
   return found;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -7,7 +7,7 @@ import { useStore } from "../data/store.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";
 import { durationText } from "../ui/format.ts";
-import { Empty, Heading, Panel, State, Unread } from "../ui/parts.tsx";
+import { Empty, Heading, Panel, State, Unread, WrittenCard } from "../ui/parts.tsx";
 import { Moment } from "../ui/time.tsx";
 import { VirtualTable } from "../ui/virtual-table.tsx";
 
@@ -34,27 +34,14 @@ export function PlansPage() {
           {data.plans.map(({ name, summary, owner, fits, problems, steps }) => {
             const last = executions.find(({ plan }) => plan === name);
             return (
-              <li key={name}>
-                <a class="card" href={to("plans", name)}>
-                  <span class="line">
-                    <b class="title">{name}</b>
-                    <State
-                      state={fits ? "done" : "failed"}
-                      word={fits ? text.plans.fits : text.plans.misfits}
-                    />
-                  </span>
-                  <span>{summary}</span>
-                  {!fits && <span class="tone-bad">{problems.join("; ")}</span>}
-                  <small class="line">
-                    <span>
-                      {text.common.owner}: {owner} · {text.plans.steps}: {steps.length}
-                    </span>
-                    <span>
-                      {text.plans.lastRun}: {last === undefined ? text.plans.never : <Moment at={last.at} />}
-                    </span>
-                  </small>
-                </a>
-              </li>
+              <WrittenCard key={name} href={to("plans", name)} of={{ name, summary, fits, problems }}>
+                <span>
+                  {text.common.owner}: {owner} · {text.plans.steps}: {steps.length}
+                </span>
+                <span>
+                  {text.plans.lastRun}: {last === undefined ? text.plans.never : <Moment at={last.at} />}
+                </span>
+              </WrittenCard>
             );
           })}
         </ul>

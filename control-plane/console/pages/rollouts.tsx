@@ -1,7 +1,7 @@
 /** Rollouts: what is written, and how far one has come, unit by unit, canary against stable. */
 import { useState } from "preact/hooks";
 import { eachStep } from "../../../model/plan-step.ts";
-import type { UnitView } from "../../rollouts/view.ts";
+import type { ShownRollout, UnitView } from "../../rollouts/view.ts";
 import type { Execution } from "../../runbook/execution.ts";
 import { useMay } from "../data/console.ts";
 import { LIVE } from "../data/operations.ts";
@@ -11,20 +11,9 @@ import { useText } from "../text/text.ts";
 import { Band } from "../ui/band.tsx";
 import { CommandDialog } from "../ui/command-dialog.tsx";
 import { durationText, latencyText, percentText } from "../ui/format.ts";
-import { Empty, Facts, Heading, Panel, State, Unread } from "../ui/parts.tsx";
+import { Empty, Facts, Heading, Panel, State, Unread, WrittenCard } from "../ui/parts.tsx";
 import { Moment } from "../ui/time.tsx";
 import { Actions } from "./execution.tsx";
-
-interface ShownRollout {
-  readonly name: string;
-  readonly summary: string;
-  readonly owner: string;
-  readonly service?: string;
-  readonly waves: readonly (string | readonly string[])[];
-  readonly steps: readonly { readonly share: number; readonly bake: number }[];
-  readonly fits: boolean;
-  readonly problems: readonly string[];
-}
 
 interface View {
   readonly execution: Execution;
@@ -52,25 +41,12 @@ export function RolloutsPage() {
       ) : (
         <ul class="cards">
           {data.rollouts.map(({ name, summary, owner, service, fits, problems, waves }) => (
-            <li key={name}>
-              <a class="card" href={to("rollouts", name)}>
-                <span class="line">
-                  <b class="title">{name}</b>
-                  <State
-                    state={fits ? "done" : "failed"}
-                    word={fits ? text.plans.fits : text.plans.misfits}
-                  />
-                </span>
-                <span>{summary}</span>
-                {!fits && <span class="tone-bad">{problems.join("; ")}</span>}
-                <small class="line">
-                  <span>{service === undefined ? text.rollouts.ofRoutes : text.rollouts.of(service)}</span>
-                  <span>
-                    {waves.map((wave) => [wave].flat().join(", ")).join(" → ")} · {owner}
-                  </span>
-                </small>
-              </a>
-            </li>
+            <WrittenCard key={name} href={to("rollouts", name)} of={{ name, summary, fits, problems }}>
+              <span>{service === undefined ? text.rollouts.ofRoutes : text.rollouts.of(service)}</span>
+              <span>
+                {waves.map((wave) => [wave].flat().join(", ")).join(" → ")} · {owner}
+              </span>
+            </WrittenCard>
           ))}
         </ul>
       )}

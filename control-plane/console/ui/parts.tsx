@@ -81,6 +81,38 @@ export function Panel({
   );
 }
 
+/** A plan or a rollout in a list of such: what it is for, and whether it fits. */
+export function WrittenCard({
+  href,
+  of: { name, summary, fits, problems },
+  children,
+}: {
+  readonly href: string;
+  readonly of: {
+    readonly name: string;
+    readonly summary: string;
+    readonly fits: boolean;
+    readonly problems: readonly string[];
+  };
+  /** Its last line. */
+  readonly children: ComponentChildren;
+}) {
+  const text = useText();
+  return (
+    <li>
+      <a class="card" href={href}>
+        <span class="line">
+          <b class="title">{name}</b>
+          <State state={fits ? "done" : "failed"} word={fits ? text.plans.fits : text.plans.misfits} />
+        </span>
+        <span>{summary}</span>
+        {!fits && <span class="tone-bad">{problems.join("; ")}</span>}
+        <small class="line">{children}</small>
+      </a>
+    </li>
+  );
+}
+
 export function Heading({
   children,
   side,

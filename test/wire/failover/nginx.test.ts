@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,6 +10,7 @@ import { startGateway, until } from "../../support/gateway.ts";
 import { fleet, keyOf, routes } from "./fleet.ts";
 import { byUnit, Load, pause, shareOf, summary } from "./load.ts";
 import { freePort } from "./units.ts";
+import { accepts } from "../../../host/port.ts";
 
 class Nginx {
   readonly unit: string;
@@ -76,17 +76,6 @@ http {
   requests(): string[] {
     return readFileSync(join(this.#dir, "access.log"), "utf8").split("\n").filter(Boolean);
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 async function startNginx(t: TestContext, ...names: string[]): Promise<Nginx[]> {

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fleetYaml, ROUTES, startGateway, until } from "../../support/gateway.ts";
 import { upstream } from "../limits/support.ts";
+import { freePort } from "../../../host/port.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const RULES = join(ROOT, "configs/prometheus/tidegate.rules.yml");
@@ -28,14 +28,6 @@ test("promtool finds the rules right, and their tests hold", () => {
     assert.equal(status, 0, `${stdout}${stderr}`);
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** One that scrapes a port every 200 ms, with our rules. @returns its address */
 async function startPrometheus(t: TestContext, target: number): Promise<string> {
