@@ -96,8 +96,13 @@ export function registerConfiguration(program: Command): void {
     .description("make the base of an older revision the newest again; overlays stay")
     .argument("<revision>", "its number, from tidegate history")
     .requiredOption("--reason <text>", "why; the history and the audit log keep it")
-    .action((revision: string, options: ApiOptions & { reason: string }) =>
+    .option("--dry-run", "only say what it would change, and which safety rules would refuse it")
+    .action((revision: string, options: ApiOptions & { reason: string; dryRun?: boolean }) =>
       runApi(options, async (api, print) => {
+        if (options.dryRun === true) {
+          const path = `/v1/revisions/${encodeURIComponent(revision)}/rollback`;
+          return sayDryRun(print, await api.call<Preview>("GET", path));
+        }
         const body = { to: Number(revision), reason: options.reason };
         const answer = await api.call<{ revision: Revision }>("POST", "/v1/rollback", body);
         const { number } = answer.revision;

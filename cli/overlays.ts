@@ -82,7 +82,7 @@ export function registerOverlays(program: Command): void {
         const found = overlays.find((o) => o.change.kind === "drain" && o.change.unit === unit);
         if (found === undefined)
           throw new ApiFailure(`${unit} is not drained; tidegate overlay ls lists what is`);
-        await remove(api, print, found.id, options.reason);
+        await remove(api, print, found.id, options);
       }),
     );
 
@@ -98,9 +98,7 @@ export function registerOverlays(program: Command): void {
   withReason(overlay.command("rm"), false)
     .description("take an overlay away: what it wrote is the base's again")
     .argument("<id>", "from tidegate overlay ls")
-    .action((id: string, options: Given) =>
-      runApi(options, (api, print) => remove(api, print, id, options.reason)),
-    );
+    .action((id: string, options: Given) => runApi(options, (api, print) => remove(api, print, id, options)));
   withReason(overlay.command("add"), true)
     .description("lay an overlay of any kind")
     .argument("<kind>", "drain, drain-endpoint, weight, pin, limit, degrade, mirror or breaker")
@@ -129,9 +127,9 @@ Examples:
 
 function withReason(command: Command, lays: boolean): Command {
   withOverride(withApi(command)).requiredOption("--reason <text>", "why; the audit log keeps it");
+  command.option("--dry-run", "only say what it would change, and which safety rules would refuse it");
   if (!lays) return command;
   return command
-    .option("--dry-run", "only say what it would change, and which safety rules would refuse it")
     .option("--expires <duration>", "after this it is taken away by itself, such as 2h")
     .option("--supersedes <id>", "take the place of the overlay that writes the same");
 }
@@ -153,9 +151,11 @@ function bodyOf(change: object, { reason, expires, supersedes }: Given): object 
   };
 }
 
-async function remove(api: ApiClient, print: Printer, id: string, reason: string): Promise<void> {
-  const path = `/v1/overlays/${encodeURIComponent(id)}?reason=${encodeURIComponent(reason)}`;
-  const answer = await api.call<{ revision: { number: number } }>("DELETE", path);
+async function remove(api: ApiClient, print: Printer, id: string, { reason, dryRun }: Given): Promise<void> {
+  const path = `/v1/overlays/${encodeURIComponent(id)}`;
+  if (dryRun === true) return sayDryRun(print, await api.call<Preview>("GET", `${path}/removal`));
+  const query = `?reason=${encodeURIComponent(reason)}`;
+  const answer = await api.call<{ revision: { number: number } }>("DELETE", `${path}${query}`);
   await told(api, print, answer, answer.revision.number, `${id} is taken away`);
 }
 

@@ -4,6 +4,7 @@ import { type ApiClient, ApiFailure, type ApiOptions, runApi, withApi } from "./
 import { registerDryRun } from "./dry-run.ts";
 import { coloured, type Execution, executionText, followed, type Given, withWait } from "./executions.ts";
 import { registerRehearsals } from "./rehearsals.ts";
+import { allPages } from "./pages.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
 interface Parameter {
@@ -43,8 +44,8 @@ export function registerPlans(program: Command): void {
     .description("plans, and whether each fits the fleet as it is now")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ plans: Plan[] }>("GET", "/v1/plans");
-        print.say(answer, () => listText(answer.plans));
+        const { items, answer } = await allPages<Plan>(api, "/v1/plans", "plans");
+        print.say(answer, () => listText(items));
       }),
     );
   withApi(plan.command("show"))
@@ -52,8 +53,8 @@ export function registerPlans(program: Command): void {
     .argument("<name>", "the plan")
     .action((name: string, options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const { plans } = await api.call<{ plans: Plan[] }>("GET", "/v1/plans");
-        const found = plans.find((one) => one.name === name);
+        const { items } = await allPages<Plan>(api, "/v1/plans", "plans");
+        const found = items.find((one) => one.name === name);
         if (found === undefined)
           throw new ApiFailure(`there is no plan ${name}; tidegate plan list lists them`);
         print.say(found, () => planText(found));

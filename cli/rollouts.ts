@@ -14,6 +14,7 @@ import {
   type Given,
   withWait,
 } from "./executions.ts";
+import { allPages } from "./pages.ts";
 import { paint, span, table } from "./tables.ts";
 
 interface View {
@@ -34,8 +35,8 @@ export function registerRollouts(program: Command): void {
     .description("rollouts, and whether each fits the fleet as it is now")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const answer = await api.call<{ rollouts: ShownRollout[] }>("GET", "/v1/rollouts");
-        print.say(answer, () => listText(answer.rollouts));
+        const { items, answer } = await allPages<ShownRollout>(api, "/v1/rollouts", "rollouts");
+        print.say(answer, () => listText(items));
       }),
     );
   withWait(rollout.command("start"))

@@ -2,9 +2,24 @@
 import type { Command } from "commander";
 import { type ApiOptions, runApi, withApi } from "./api-client.ts";
 import { type Drain, drainText } from "./drain-progress.ts";
+import { allPages } from "./pages.ts";
 import { moment, paint, span, table } from "./tables.ts";
 
 type Seen<T> = T & { service: string; unit: string; seenBy: number };
+
+interface Gateway {
+  readonly gateway: string;
+  readonly state: "serves" | "behind" | "refuses" | "silent" | "gone";
+  /** Milliseconds since it was heard of. */
+  readonly silence: number;
+  readonly epoch: number;
+  readonly revision: number;
+  readonly refused: { revision: number; reasons: string[] } | null;
+  readonly rate: number | null;
+  readonly inflight: number | null;
+  readonly units: number | null;
+  readonly unhealthy: readonly string[];
+}
 
 interface Status {
   readonly fleet: string | null;
@@ -32,19 +47,9 @@ interface Status {
   } | null;
   readonly overlays: readonly { id: string; does: string; owner: string; reason: string }[];
   readonly drains: readonly Drain[];
-  readonly gateways: readonly {
-    gateway: string;
-    state: "serves" | "behind" | "refuses" | "silent" | "gone";
-    /** Milliseconds since it was heard of. */
-    silence: number;
-    epoch: number;
-    revision: number;
-    refused: { revision: number; reasons: string[] } | null;
-    rate: number | null;
-    inflight: number | null;
-    units: number | null;
-    unhealthy: readonly string[];
-  }[];
+  readonly gateways: readonly Gateway[];
+  /** Gateways of the next page begin after it. */
+  readonly next: string | null;
 }
 
 export function registerStatus(program: Command): void {
@@ -52,7 +57,12 @@ export function registerStatus(program: Command): void {
     .description("the fleet: units, gateways, and what lies over the base")
     .action((options: ApiOptions) =>
       runApi(options, async (api, print) => {
-        const status = await api.call<Status>("GET", "/v1/status");
+        const first = await api.call<Status>("GET", "/v1/status");
+        const rest =
+          first.next === null
+            ? []
+            : (await allPages<Gateway>(api, "/v1/status", "gateways", undefined, first.next)).items;
+        const status = { ...first, gateways: [...first.gateways, ...rest], next: null };
         print.say(status, () => statusText(status));
         if (status.convergence.refused.length > 0) process.exitCode = 1;
       }),
@@ -118,7 +128,7 @@ const STATE_COLOURS = {
 } as const;
 
 /** Units as one gateway sees them. */
-function healthText({ units, unhealthy }: Status["gateways"][number]): string {
+function healthText({ units, unhealthy }: Gateway): string {
   if (units === null) return paint("dim", "no data");
   return unhealthy.length === 0
     ? `${units} healthy`

@@ -14,6 +14,7 @@ import {
   draftOverlay,
   draftOverlays,
   draftRemoval,
+  draftRollback,
   needed,
   type OverlayRequest,
   type OverlaySet,
@@ -173,21 +174,17 @@ export class Desk {
   ): Promise<Standing> {
     // Before its turn: a revision does not change.
     const target = await this.at(to, "change");
-    if (target === undefined) throw new Refused("not-found", `there is no revision ${to}`);
     return this.#inTurn(async () => {
       this.#expect(expect);
-      const before = this.#need();
-      if (target.revision.base === before.revision.base) {
-        throw new Refused("conflict", `revision ${to} has the base that holds now; nothing to roll back`);
-      }
-      return this.#commit(draftApply(before, target.base), {
+      const draft = draftRollback(this.#need(), target, to);
+      return this.#commit(draft, {
         actor,
         reason,
         cause: "rollback",
         actions: ["rollback"],
         target: `revision ${to}`,
-        before: { base: before.revision.base },
-        after: { base: target.revision.base, revision: to },
+        before: { base: draft.before!.revision.base },
+        after: { base: target!.revision.base, revision: to },
         also,
       });
     });

@@ -51,6 +51,19 @@ export function draftApply(before: Standing | undefined, base: Base): Draft {
   return draftOf(before, base, baseConfig, before?.overlays ?? [], problems);
 }
 
+/**
+ * The base of an older revision again; overlays stay as they are.
+ *
+ * @throws Refused when there is no such revision, when it has the base that holds, or as `draftApply`
+ */
+export function draftRollback(before: Standing, target: Standing | undefined, to: number): Draft {
+  if (target === undefined) throw new Refused("not-found", `there is no revision ${to}`);
+  if (target.revision.base === before.revision.base) {
+    throw new Refused("conflict", `revision ${to} has the base that holds now; nothing to roll back`);
+  }
+  return draftApply(before, target.base);
+}
+
 function readable(base: Base): { base: Base; baseConfig: Config; problems: readonly Problem[] } {
   const { config, problems } = readBase(base);
   if (config !== undefined) return { base, baseConfig: config, problems };

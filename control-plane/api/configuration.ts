@@ -4,11 +4,11 @@ import { Type } from "typebox";
 import { digestOf, encodeBase, MOST_BASE_BYTES, readBase } from "../base.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { draftApply, needed, type Standing } from "../draft.ts";
-import { differences } from "../difference.ts";
 import { formatProblem } from "../../model/problem.ts";
 import { baseFrom, Files } from "./files.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
+import { MOST_WARNINGS, previewOf, previewResponses } from "./previews.ts";
 import { Anything, Expect, Reason, responses, RevisionHeaders, RevisionShape } from "./schemas.ts";
 import { seen } from "./seen.ts";
 import type { Plane } from "./server.ts";
@@ -21,11 +21,8 @@ interface ApplyBody {
   readonly expect?: number;
 }
 
-/** Warnings that an answer has room for. */
-const MOST_WARNINGS = 100;
-
 export function registerConfiguration(api: FastifyInstance, plane: Plane): void {
-  const { desk, reader, commands, violations } = plane;
+  const { desk, reader, commands } = plane;
   api.get(
     "/v1/config",
     {
@@ -76,7 +73,7 @@ export function registerConfiguration(api: FastifyInstance, plane: Plane): void 
       schema: {
         summary: "What applying these files would change, and the safety rules that would refuse it",
         body: Type.Object({ files: Files }, { additionalProperties: false }),
-        response: responses(Anything),
+        response: previewResponses,
       },
     },
     async (request) => {
@@ -87,12 +84,7 @@ export function registerConfiguration(api: FastifyInstance, plane: Plane): void 
       const deed = { actions: ["apply"], target: "configuration", actor: request.actor };
       // The same files again are no change, which nothing refuses.
       const isSame = standing?.revision.base === digestOf(encodeBase(base));
-      return {
-        revision: standing?.revision.number ?? 0,
-        differences: differences(standing?.config, draft.config),
-        violations: isSame ? [] : violations(draft, deed),
-        warnings: draft.warnings.slice(0, MOST_WARNINGS).map(formatProblem),
-      };
+      return previewOf(plane, draft, deed, isSame);
     },
   );
 }

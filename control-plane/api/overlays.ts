@@ -5,12 +5,19 @@ import { VERSIONS } from "../../model/fleet.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
 import { describeChange, type Overlay, type OverlayChange } from "../../model/overlay.ts";
 import type { CommandAnswer } from "../commands.ts";
-import { differences } from "../difference.ts";
-import { draftOverlay, needed, type OverlayRequest, type Standing } from "../draft.ts";
+import {
+  type Actor,
+  draftOverlay,
+  draftRemoval,
+  needed,
+  type OverlayRequest,
+  type Standing,
+} from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
+import { previewOf, previewResponses } from "./previews.ts";
 import {
   Anything,
   Duration,
@@ -29,6 +36,7 @@ const LONGEST = 366 * 24 * 3_600_000;
 const RAMP = "10s";
 const DEADLINE = "5m";
 
+const Id = Type.Object({ id: Type.String({ maxLength: 40 }) });
 const common = {
   reason: Reason,
   expires: Type.Optional(Duration),
@@ -95,7 +103,8 @@ type Body = Readonly<Record<string, unknown>> & {
   readonly expect?: number;
 };
 
-export function registerOverlays(api: FastifyInstance, { desk, commands, violations, now }: Plane): void {
+export function registerOverlays(api: FastifyInstance, plane: Plane): void {
+  const { desk, commands, now } = plane;
   api.get<{ Querystring: NamedPageQuery }>(
     "/v1/overlays",
     {
@@ -114,20 +123,18 @@ export function registerOverlays(api: FastifyInstance, { desk, commands, violati
     },
   );
 
-  const options = (summary: string, role: "viewer" | "operator") => ({
-    config: { role },
-    schema: { summary, body: Type.Union(Object.values(KINDS)), response: responses(Anything) },
-    preValidation: checkKind,
-  });
+  const Body = Type.Union(Object.values(KINDS));
   api.post<{ Body: Body }>(
     "/v1/overlays",
     {
-      ...options("Lays an overlay over the base", "operator"),
+      config: { role: "operator" },
       schema: {
-        ...options("Lays an overlay over the base", "operator").schema,
+        summary: "Lays an overlay over the base",
         headers: RevisionHeaders,
+        body: Body,
         response: responses(Type.Object({ revision: RevisionShape, overlay: Anything }), 201),
       },
+      preValidation: checkKind,
     },
     once<{ Body: Body }>(commands, async ({ body, headers, actor }, record) => {
       const told = ({ revision, overlay }: Standing & { overlay: Overlay }): CommandAnswer => ({
@@ -139,20 +146,36 @@ export function registerOverlays(api: FastifyInstance, { desk, commands, violati
       return told(await desk.addOverlay(requestFrom(body), expect, actor, (laid) => record(told(laid))));
     }),
   );
+  const previewed = (draft: ReturnType<typeof draftOverlay>, actor: Actor) => {
+    const { overlay, actions } = draft;
+    const deed = { actions, target: describeChange(overlay.change), actor };
+    return { overlay, ...previewOf(plane, draft, deed) };
+  };
   api.post<{ Body: Body }>(
     "/v1/overlays/preview",
-    options("What an overlay would change, and the safety rules that would refuse it", "viewer"),
-    async ({ body, actor }) => {
-      const standing = needed(desk.standing);
-      const draft = draftOverlay(standing, requestFrom(body), actor.name, now());
-      const { overlay, actions } = draft;
-      const deed = { actions, target: describeChange(overlay.change), actor };
-      return {
-        overlay,
-        differences: differences(standing.config, draft.config),
-        violations: violations(draft, deed),
-      };
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "What an overlay would change, and the safety rules that would refuse it",
+        body: Body,
+        response: previewResponses,
+      },
+      preValidation: checkKind,
     },
+    async ({ body, actor }) =>
+      previewed(draftOverlay(needed(desk.standing), requestFrom(body), actor.name, now()), actor),
+  );
+  api.get<{ Params: { id: string } }>(
+    "/v1/overlays/:id/removal",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary: "What taking an overlay away would change, and the safety rules that would refuse it",
+        params: Id,
+        response: previewResponses,
+      },
+    },
+    async ({ params, actor }) => previewed(draftRemoval(needed(desk.standing), params.id), actor),
   );
 
   api.delete<{ Params: { id: string }; Querystring: { reason: string } }>(
@@ -161,7 +184,7 @@ export function registerOverlays(api: FastifyInstance, { desk, commands, violati
       config: { role: "operator" },
       schema: {
         summary: "Takes an overlay away: what it wrote is the base's again",
-        params: Type.Object({ id: Type.String({ maxLength: 40 }) }),
+        params: Id,
         headers: RevisionHeaders,
         querystring: Type.Object({ reason: Reason }, strict),
         response: responses(Type.Object({ revision: RevisionShape })),

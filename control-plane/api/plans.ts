@@ -16,6 +16,7 @@ import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/prep
 import type { StoredDocument } from "../store/store.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
+import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { PlanName, Values } from "./plan-shapes.ts";
 import { lastRehearsals } from "./rehearsals.ts";
 import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
@@ -100,19 +101,21 @@ const COMMANDS = {
 export function registerPlans(api: FastifyInstance, plane: Plane): void {
   const { desk, store, commands, engine, sight, hooks, now } = plane;
 
-  api.get(
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/plans",
     {
       config: { role: "viewer" },
       schema: {
         summary: "Plans, and whether each fits the fleet as it is now",
-        response: responses(Anything),
+        querystring: NamedPage,
+        response: responses(Type.Object({ plans: Type.Array(Anything), next: Next })),
       },
     },
-    async () => {
+    async ({ query }) => {
       const { config } = needed(desk.standing);
       const rehearsals = await lastRehearsals(store, config);
-      const plans = (config.plans ?? []).map((plan) => {
+      const { page, next } = pageOf(config.plans ?? [], ({ name }) => name, query);
+      const plans = page.map((plan) => {
         const problems = problemsOf(plan, config, hooks);
         return {
           ...plan,
@@ -121,7 +124,7 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
           rehearsed: rehearsals.get(plan.name) ?? null,
         };
       });
-      return { plans };
+      return { plans, next };
     },
   );
 

@@ -3,11 +3,12 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { differences } from "../difference.ts";
 import type { CommandAnswer } from "../commands.ts";
-import type { Standing } from "../draft.ts";
+import { draftRollback, needed, type Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
 import { once } from "./once.ts";
 import { Next } from "./pages.ts";
+import { previewOf, previewResponses } from "./previews.ts";
 import {
   Anything,
   Expect,
@@ -33,10 +34,8 @@ interface RollbackBody {
 /** Milliseconds. */
 const LONGEST_WAIT = 10_000;
 
-export function registerRevisions(
-  api: FastifyInstance,
-  { desk, store, commands, gateways, now }: Plane,
-): void {
+export function registerRevisions(api: FastifyInstance, plane: Plane): void {
+  const { desk, store, commands, gateways, now } = plane;
   api.get<{ Querystring: PageQuery }>(
     "/v1/revisions",
     {
@@ -165,5 +164,23 @@ export function registerRevisions(
       const expect = seen(headers, body.expect);
       return told(await desk.rollback(to, expect, reason, actor, (s) => record(told(s))));
     }),
+  );
+
+  api.get<{ Params: { number: string } }>(
+    "/v1/revisions/:number/rollback",
+    {
+      config: { role: "viewer" },
+      schema: {
+        summary:
+          "What going back to a revision's base would change, and the safety rules that would refuse it",
+        params: Type.Object({ number: Number9 }),
+        response: previewResponses,
+      },
+    },
+    async ({ params, actor }) => {
+      const to = Number(params.number);
+      const draft = draftRollback(needed(desk.standing), await desk.at(to, "look"), to);
+      return previewOf(plane, draft, { actions: ["rollback"], target: `revision ${to}`, actor });
+    },
   );
 }

@@ -17,6 +17,7 @@ import { baseFrom, Files } from "./files.ts";
 import { type ShownRollout, unitViews } from "../rollouts/view.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
 import { once } from "./once.ts";
+import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
@@ -44,22 +45,24 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
     });
   };
 
-  api.get(
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/rollouts",
     {
       config: { role: "viewer" },
       schema: {
         summary: "Rollouts, and whether each fits the fleet as it is now",
-        response: responses(Anything),
+        querystring: NamedPage,
+        response: responses(Type.Object({ rollouts: Type.Array(Anything), next: Next })),
       },
     },
-    async () => {
+    async ({ query }) => {
       const { config } = needed(desk.standing);
-      const rollouts = (config.rollouts ?? []).map((rollout): ShownRollout => {
+      const { page, next } = pageOf(config.rollouts ?? [], ({ name }) => name, query);
+      const rollouts = page.map((rollout): ShownRollout => {
         const problems = checkRollout(rollout, config).map(({ message }) => message);
         return { ...rollout, fits: problems.length === 0, problems };
       });
-      return { rollouts };
+      return { rollouts, next };
     },
   );
 

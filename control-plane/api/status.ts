@@ -4,29 +4,33 @@ import { describeChange } from "../../model/overlay.ts";
 import { drainStandings, gatewayStandings } from "../fleet-gateways.ts";
 import { unitStandings } from "../fleet-units.ts";
 import { fleetViews } from "../fleet-views.ts";
+import { NamedPage, type NamedPageQuery, pageOf } from "./pages.ts";
 import { Anything, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 export function registerStatus(api: FastifyInstance, plane: Plane): void {
-  api.get(
+  api.get<{ Querystring: NamedPageQuery }>(
     "/v1/status",
     {
       config: { role: "viewer" },
       schema: {
-        summary: "The fleet: revision, units, gateways, and what lies over the base",
+        summary: "The fleet: revision, units, what lies over the base, and gateways, page by page",
+        querystring: NamedPage,
         response: responses(Anything),
       },
     },
-    async () => statusOf(plane),
+    async ({ query }) => statusOf(plane, query),
   );
 }
 
-function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
+/** Units and overlays are as many as a configuration may have; gateways are as many as come. */
+function statusOf({ desk, gateways, epoch, store, now }: Plane, query: NamedPageQuery): object {
   const standing = desk.standing;
   const known = gateways.list();
   const revision = standing?.revision;
   const units = standing?.config.fleet.units ?? [];
   const silence = gateways.silence.bind(gateways);
+  const { page, next } = pageOf(known, ({ name }) => name, query);
   return {
     fleet: standing?.config.fleet.name ?? null,
     revision: revision ?? null,
@@ -39,6 +43,7 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane): object {
     drains: drainStandings(units, known, silence),
     views: fleetViews(gateways.live().flatMap(({ report }) => report ?? [])),
     overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
-    gateways: gatewayStandings(known, revision?.number ?? 0, silence),
+    gateways: gatewayStandings(page, revision?.number ?? 0, silence),
+    next,
   };
 }

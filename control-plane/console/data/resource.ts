@@ -25,21 +25,27 @@ export function useResource<T>(path: string | undefined, options: ResourceOption
   return useReading<T>(path, (api, signal) => api.get<T>(path!, signal), options);
 }
 
-/** Pages of overlays: more of them are somebody's mistake. */
+/** Pages of one list: more of them are somebody's mistake. */
 const MOST_PAGES = 20;
+const FOLLOW = { follow: true };
 
 /** All that lies over the base. */
-export function useOverlays(options: ResourceOptions = { follow: true }): Resource<readonly ShownOverlay[]> {
-  return useReading("overlays", allOverlays, options);
+export function useOverlays(options: ResourceOptions = FOLLOW): Resource<readonly ShownOverlay[]> {
+  return useList("overlays", options);
 }
 
-async function allOverlays(api: Api, signal: AbortSignal): Promise<readonly ShownOverlay[]> {
-  const all: ShownOverlay[] = [];
+/** All of a list, page by page; its field in the answer has the name of its path. */
+export function useList<T>(name: string, options: ResourceOptions = FOLLOW): Resource<readonly T[]> {
+  return useReading<readonly T[]>(name, (api, signal) => allOf<T>(name, api, signal), options);
+}
+
+async function allOf<T>(name: string, api: Api, signal: AbortSignal): Promise<readonly T[]> {
+  const all: T[] = [];
   let query = "";
   for (let page = 0; page < MOST_PAGES; page++) {
-    const path = `/v1/overlays${query}`;
-    const { overlays, next } = await api.get<{ overlays: ShownOverlay[]; next: string | null }>(path, signal);
-    all.push(...overlays);
+    const answer = await api.get<Record<string, unknown>>(`/v1/${name}${query}`, signal);
+    all.push(...(answer[name] as T[]));
+    const next = answer.next as string | null;
     if (next === null) break;
     query = `?after=${encodeURIComponent(next)}`;
   }

@@ -36,6 +36,14 @@ export interface Difference {
   readonly after?: unknown;
 }
 
+/** What a change would do. */
+export interface Preview {
+  /** The newest, on which it was worked out. */
+  readonly revision: number;
+  readonly differences: readonly Difference[];
+  readonly violations: readonly Violation[];
+}
+
 export interface ShownOverlay {
   readonly id: string;
   readonly change: OverlayChange;

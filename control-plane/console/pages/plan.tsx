@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { PlanParameter } from "../../../model/plan.ts";
 import { useConsole, useMay } from "../data/console.ts";
-import { useResource } from "../data/resource.ts";
+import { useList, useResource } from "../data/resource.ts";
 import type { Names, ShownPlan } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";
 import { place, to } from "../router.ts";
@@ -20,14 +20,14 @@ type Values = Readonly<Record<string, string>>;
 export function PlanPage({ name }: { readonly name: string }) {
   const { operations } = useConsole();
   const text = useText();
-  const { data, problem, reload } = useResource<{ plans: ShownPlan[] }>("/v1/plans", { follow: true });
+  const { data, problem, reload } = useList<ShownPlan>("plans");
   const names = useResource<Names>("/v1/fleet", { follow: true }).data;
   const executions = useStore(operations.executions).filter(({ plan }) => plan === name);
   // A link may bring what an alert filled in.
   const [typed, setTyped] = useState<Values>(() => Object.fromEntries(place.value.query));
   const [running, setRunning] = useState(false);
   const isOperator = useMay("operator");
-  const plan = data?.plans.find((one) => one.name === name);
+  const plan = data?.find((one) => one.name === name);
   const answerOf = (parameter: PlanParameter): string =>
     typed[parameter.name] ?? firstValue(parameter, names);
   const values = Object.fromEntries(

@@ -1,7 +1,7 @@
 /** What was written down for the night, and what of it is under way. */
 import { useConsole } from "../data/console.ts";
 import { LIVE } from "../data/operations.ts";
-import { useResource } from "../data/resource.ts";
+import { useList } from "../data/resource.ts";
 import type { ExecutionLine, ShownPlan } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";
 import { to } from "../router.ts";
@@ -14,7 +14,7 @@ import { VirtualTable } from "../ui/virtual-table.tsx";
 export function PlansPage() {
   const { operations } = useConsole();
   const text = useText();
-  const { data, problem, reload } = useResource<{ plans: ShownPlan[] }>("/v1/plans", { follow: true });
+  const { data, problem, reload } = useList<ShownPlan>("plans");
   const executions = useStore(operations.executions);
   const live = executions.filter(({ state }) => LIVE.includes(state));
   return (
@@ -27,11 +27,11 @@ export function PlansPage() {
       )}
       {data === undefined ? (
         <Unread problem={problem} reload={reload} />
-      ) : data.plans.length === 0 ? (
+      ) : data.length === 0 ? (
         <Empty>{text.plans.none}</Empty>
       ) : (
         <ul class="cards">
-          {data.plans.map(({ name, summary, owner, fits, problems, steps }) => {
+          {data.map(({ name, summary, owner, fits, problems, steps }) => {
             const last = executions.find(({ plan }) => plan === name);
             return (
               <WrittenCard key={name} href={to("plans", name)} of={{ name, summary, fits, problems }}>

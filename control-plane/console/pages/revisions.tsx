@@ -1,9 +1,9 @@
 /** What held when, what differs between any two of them, who serves it, and the way back. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Problem } from "../data/api.ts";
 import { useConsole, useMay } from "../data/console.ts";
 import { useResource } from "../data/resource.ts";
-import type { Difference, Revision } from "../data/shapes.ts";
+import type { Preview, Revision } from "../data/shapes.ts";
 import { useStore } from "../data/store.ts";
 import { useText } from "../text/text.ts";
 import { CommandDialog } from "../ui/command-dialog.tsx";
@@ -130,7 +130,6 @@ export function RevisionsPage() {
       {back !== undefined && (
         <RollbackDialog
           to={back}
-          head={head}
           onClose={() => {
             setBack(undefined);
             newest.reload();
@@ -142,36 +141,35 @@ export function RevisionsPage() {
 }
 
 function RevisionDiff({ from, to }: { readonly from: number; readonly to: number }) {
-  const { data, problem, reload } = useDiff(from, to);
+  const path = `/v1/diff?from=${from}&to=${to}`;
+  const { data, problem, reload } = useResource<Pick<Preview, "differences">>(path);
   return data === undefined ? <Unread problem={problem} reload={reload} /> : <Diff of={data.differences} />;
-}
-
-function useDiff(from: number, to: number) {
-  return useResource<{ differences: readonly Difference[] }>(`/v1/diff?from=${from}&to=${to}`);
 }
 
 interface RollbackProps {
   readonly to: number;
-  readonly head: number;
   readonly onClose: () => void;
 }
 
-function RollbackDialog({ to, head, onClose }: RollbackProps) {
+function RollbackDialog({ to, onClose }: RollbackProps) {
   const text = useText();
-  // What was looked at is what is rolled back: another revision meanwhile is a conflict, and is told.
-  const [seen, setSeen] = useState(head);
-  const { data, problem, reload } = useDiff(seen, to);
-  useEffect(() => setSeen(head), [head]);
+  const { data, problem, reload } = useResource<Preview>(`/v1/revisions/${to}/rollback`, { follow: true });
   return (
     <CommandDialog
       title={text.revisions.rollbackTitle(to)}
       action={text.revisions.rollbackNow(to)}
       danger
       wide
+      violations={data?.violations ?? []}
       command={
         data === undefined
           ? undefined
-          : (reason) => ({ method: "POST", path: "/v1/rollback", body: { to, reason, expect: seen } })
+          : // What was looked at is what is rolled back: another revision meanwhile is a conflict, and is told.
+            (reason) => ({
+              method: "POST",
+              path: "/v1/rollback",
+              body: { to, reason, expect: data.revision },
+            })
       }
       onDone={onClose}
       onClose={onClose}

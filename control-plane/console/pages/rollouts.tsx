@@ -5,7 +5,7 @@ import type { ShownRollout, UnitView } from "../../rollouts/view.ts";
 import type { Execution } from "../../runbook/execution.ts";
 import { useMay } from "../data/console.ts";
 import { LIVE } from "../data/operations.ts";
-import { useOverlays, useResource } from "../data/resource.ts";
+import { useList, useOverlays, useResource } from "../data/resource.ts";
 import { to } from "../router.ts";
 import { useText } from "../text/text.ts";
 import { Band } from "../ui/band.tsx";
@@ -25,22 +25,20 @@ const WAITING = ["bake", "approve"];
 
 export function RolloutsPage() {
   const text = useText();
-  const { data, problem, reload } = useResource<{ rollouts: ShownRollout[] }>("/v1/rollouts", {
-    follow: true,
-  });
+  const { data, problem, reload } = useList<ShownRollout>("rollouts");
   return (
     <>
       <Heading>{text.rollouts.title}</Heading>
       <p class="lead">{text.rollouts.about}</p>
       {data === undefined ? (
         <Unread problem={problem} reload={reload} />
-      ) : data.rollouts.length === 0 ? (
+      ) : data.length === 0 ? (
         <Panel>
           <Empty>{text.rollouts.none}</Empty>
         </Panel>
       ) : (
         <ul class="cards">
-          {data.rollouts.map(({ name, summary, owner, service, fits, problems, waves }) => (
+          {data.map(({ name, summary, owner, service, fits, problems, waves }) => (
             <WrittenCard key={name} href={to("rollouts", name)} of={{ name, summary, fits, problems }}>
               <span>{service === undefined ? text.rollouts.ofRoutes : text.rollouts.of(service)}</span>
               <span>
@@ -59,13 +57,13 @@ export function RolloutPage({ name }: { readonly name: string }) {
   const isOperator = useMay("operator");
   const [isLive, setLive] = useState(true);
   const [starting, setStarting] = useState(false);
-  const written = useResource<{ rollouts: ShownRollout[] }>("/v1/rollouts", { follow: true });
+  const written = useList<ShownRollout>("rollouts");
   const { data, problem, reload } = useResource<View>(`/v1/rollouts/${encodeURIComponent(name)}`, {
     follow: true,
     ...(isLive ? { every: 1_000 } : {}),
   });
   const overlays = useOverlays().data ?? [];
-  const rollout = written.data?.rollouts.find((one) => one.name === name);
+  const rollout = written.data?.find((one) => one.name === name);
   const execution = data?.execution;
   const lives = execution !== undefined && LIVE.includes(execution.state);
   if (execution !== undefined && isLive !== lives) setLive(lives);

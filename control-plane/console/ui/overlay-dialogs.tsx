@@ -1,10 +1,10 @@
 /** Laying an overlay and taking one away: what it changes is shown before the button works. */
 import { useEffect, useState } from "preact/hooks";
-import { fieldsOf, type OverlayKind } from "../../../model/overlay.ts";
+import type { OverlayKind } from "../../../model/overlay.ts";
 import type { Problem } from "../data/api.ts";
 import { useConsole } from "../data/console.ts";
 import { useResource } from "../data/resource.ts";
-import type { Difference, Names, ShownOverlay, Violation } from "../data/shapes.ts";
+import type { Difference, Names, Preview, ShownOverlay } from "../data/shapes.ts";
 import type { Text } from "../text/en.ts";
 import { useText } from "../text/text.ts";
 import { CommandDialog } from "./command-dialog.tsx";
@@ -126,6 +126,20 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
             );
           })}
       </div>
+      <Previewed differences={differences} problem={problem} />
+    </CommandDialog>
+  );
+}
+
+interface PreviewedProps {
+  readonly differences: readonly Difference[] | undefined;
+  readonly problem: Problem | undefined;
+}
+
+function Previewed({ differences, problem }: PreviewedProps) {
+  const text = useText();
+  return (
+    <>
       <h3>{text.overlays.preview}</h3>
       <p class="note">{text.overlays.previewHint}</p>
       {problem !== undefined ? (
@@ -137,18 +151,13 @@ export function LayDialog({ title, kind: fixed, given = {}, onClose }: LayProps)
       ) : (
         <Diff of={differences} />
       )}
-    </CommandDialog>
+    </>
   );
 }
 
 function hintOf(name: FieldName, text: Text): string {
   if (name === "expires") return text.overlays.expiresHint;
   return name === "ramp" || name === "deadline" ? text.overlays.durationHint : "";
-}
-
-interface Preview {
-  readonly differences: readonly Difference[];
-  readonly violations: readonly Violation[];
 }
 
 /** What an overlay would change, of what was typed last. */
@@ -177,8 +186,8 @@ function usePreview(body: Readonly<Record<string, unknown>> | undefined) {
   return { differences, violations, problem };
 }
 
-/** Fields that are named one by one. */
-const MOST_FIELDS = 12;
+/** Another change meanwhile may change what this one does. */
+const FOLLOW = { follow: true };
 
 interface RemoveProps {
   readonly title?: string;
@@ -188,14 +197,19 @@ interface RemoveProps {
 
 export function RemoveDialog({ title, overlay, onClose }: RemoveProps) {
   const text = useText();
-  const { id, does, owner, reason, since, change } = overlay;
-  const fields = fieldsOf(change);
+  const { id, does, owner, reason, since } = overlay;
+  const { data, problem } = useResource<Preview>(`/v1/overlays/${encodeURIComponent(id)}/removal`, FOLLOW);
   return (
     <CommandDialog
       title={title ?? text.overlays.removeTitle(id)}
       action={text.overlays.removeNow(id)}
       danger
-      command={(why) => ({ method: "DELETE", path: `/v1/overlays/${id}?reason=${encodeURIComponent(why)}` })}
+      violations={data?.violations ?? []}
+      command={
+        data === undefined
+          ? undefined
+          : (why) => ({ method: "DELETE", path: `/v1/overlays/${id}?reason=${encodeURIComponent(why)}` })
+      }
       onDone={onClose}
       onClose={onClose}
     >
@@ -207,15 +221,7 @@ export function RemoveDialog({ title, overlay, onClose }: RemoveProps) {
           [text.common.since, <Moment key="since" at={since} />],
         ]}
       />
-      <p class="note">{text.overlays.removeHint}</p>
-      <ul class="plain-list">
-        {fields.slice(0, MOST_FIELDS).map((field) => (
-          <li key={field}>
-            <code>{field}</code>
-          </li>
-        ))}
-        {fields.length > MOST_FIELDS && <li>{text.overlays.fields(fields.length - MOST_FIELDS)}</li>}
-      </ul>
+      <Previewed differences={data?.differences} problem={problem} />
     </CommandDialog>
   );
 }

@@ -76,7 +76,7 @@ test("a unit dies on the map within two seconds, and is well on it again when it
   await page.getByRole("cell", { name: "looks tired" }).waitFor();
   await picture(page, "overlays");
   await page.getByRole("button", { name: "Remove …" }).click();
-  await dialog.getByText("units.sh.drain").waitFor();
+  await dialog.getByRole("rowheader", { name: "fleet.units.sh.drain" }).waitFor();
   await dialog.getByLabel("Reason").fill("slept well");
   await dialog.getByRole("button", { name: /^Remove ov-\d+ now$/ }).click();
   await page.getByText("Nothing lies over the base.").waitFor();

@@ -51,8 +51,16 @@ test("who has a document of the newest revision is told so, until there is a new
   assert.equal((await plane.call("PUT", "/v1/config", put, { "if-match": etag })).status, 200);
 });
 
+const PLAN = "summary: s\nowner: o\nsteps: [ { notify: x } ]\n";
+const ROLLOUT =
+  "summary: s\nowner: o\nservice: hall\nwaves: [ rest ]\nsteps: [ { share: 100%, bake: 1m } ]\n";
+
 test("lists come in pages, each thing once", async (t) => {
-  const plane = await startControlPlane(t, FILES);
+  const plane = await startControlPlane(t, {
+    ...FILES,
+    ...{ "plans/a.yaml": PLAN, "plans/b.yaml": PLAN, "plans/c.yaml": PLAN },
+    ...{ "rollouts/a.yaml": ROLLOUT, "rollouts/b.yaml": ROLLOUT, "rollouts/c.yaml": ROLLOUT },
+  });
   for (let i = 0; i < 5; i++) {
     assert.equal((await pin(plane, `key-${i}`)).status, 201);
     const token = { name: `t${i}`, role: "viewer", expires: "1d", reason: "a test" };
@@ -64,6 +72,9 @@ test("lists come in pages, each thing once", async (t) => {
     ["/v1/overlays", "overlays", "id", 5],
     ["/v1/tokens", "tokens", "id", 5],
     ["/v1/gateways", "gateways", "name", 5],
+    ["/v1/status", "gateways", "gateway", 5],
+    ["/v1/plans", "plans", "name", 3],
+    ["/v1/rollouts", "rollouts", "name", 3],
     ["/v1/revisions", "revisions", "number", 6],
     ["/v1/audit", "entries", "number", 11],
     ["/v1/events", "events", "number", 6],
@@ -97,6 +108,9 @@ test("every list says in /openapi.json how it is paged, and every document of a 
     "/v1/overlays",
     "/v1/tokens",
     "/v1/gateways",
+    "/v1/status",
+    "/v1/plans",
+    "/v1/rollouts",
     "/v1/revisions",
     "/v1/audit",
     "/v1/events",
