@@ -37,6 +37,10 @@ export function registerControlPlane(program: Command): void {
         "a host, with its port if it is named, that plans and alerts may call; repeat it. TIDEGATE_HOOK_SECRET signs plans' calls",
       ).argParser((text: string, before: string[] | undefined) => [...(before ?? []), text]),
     )
+    .option(
+      "--prometheus <url>",
+      "whom rollouts ask for metrics of your own; TIDEGATE_PROMETHEUS_TOKEN is sent as a bearer token",
+    )
     .option("--reset-admin-token", "make an admin token for who lost theirs, in DATA/admin.token, and end")
     .addHelpText(
       "after",

@@ -27,6 +27,7 @@ import { Roster } from "./publish/roster.ts";
 import { Refused } from "./refused.ts";
 import { SafetyGate } from "./safety-gate.ts";
 import { Engine } from "./runbook/engine.ts";
+import type { Prometheus } from "./prometheus.ts";
 import { type HookOptions, Hooks } from "./runbook/hooks.ts";
 import { newsOf, type PlanTurn, PlanWatch } from "./runbook/plan-watch.ts";
 import { Sight } from "./runbook/sight.ts";
@@ -51,6 +52,8 @@ export interface ControlPlaneOptions {
   readonly tls: ListenerTls | undefined;
   /** Systems that plans may call. */
   readonly hooks: Omit<HookOptions, "now">;
+  /** Whom rollouts ask for numbers of the user's own; undefined: nobody. */
+  readonly prometheus: Prometheus | undefined;
   /** A variable of the environment that alerts may use. */
   readonly secret: (name: string) => string | undefined;
   /** Undefined: nobody has built it. */
@@ -150,7 +153,7 @@ export class ControlPlane {
       write: (change) => this.#desk.write(change),
     });
     this.#hooks = new Hooks({ ...options.hooks, now });
-    this.#sight = new Sight({ figures: this.#intake.figures, gateways: this.#gateways });
+    this.#sight = new Sight({ ...options, figures: this.#intake.figures, gateways: this.#gateways });
     this.#engine = new Engine({
       desk: this.#desk,
       store,
@@ -216,7 +219,7 @@ export class ControlPlane {
 
   /** @throws Refused when the first configuration is invalid · Error when the port is taken or the store is gone */
   async start(): Promise<void> {
-    const { store, log, host, port, firstBase } = this.#options;
+    const { store, log, host, port, firstBase, now, monotonic, random, dev, version } = this.#options;
     await this.#leadership.start();
     await this.#read();
     if (this.#unread !== undefined) throw new Error(this.#unread);
@@ -238,16 +241,12 @@ export class ControlPlane {
       hooks: this.#hooks,
       alerting: this.#alerting,
       violations: (draft, deed) => this.#gate.violations(draft, deed),
-      now: this.#options.now,
-      monotonic: this.#options.monotonic,
-      random: this.#options.random,
+      ...{ now, monotonic, random, dev, version },
       epoch: () => this.#leadership.epoch,
-      dev: this.#options.dev,
       oidc: this.#oidc,
       tls: this.#options.tls,
       sessions: new Sessions({ ...this.#options, secure: this.#options.tls !== undefined }),
       console: this.#options.console,
-      version: this.#options.version,
       onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
     });
     this.#stopWatching = store.onChange(() => this.#changed());

@@ -18,6 +18,7 @@ import { type Base, rememberRead } from "./base.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { makeKeyPair, publicKeyOf, signingKey } from "./publish/signing-key.ts";
 import { LEASE } from "./leadership.ts";
+import { Prometheus, wrongPrometheus } from "./prometheus.ts";
 import { Refused } from "./refused.ts";
 import { openStore, type StorePlace, wrongDatabase } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
@@ -33,6 +34,7 @@ export interface ControlPlaneFlags extends ListenerFlags, OidcFlags {
   /** Makes an admin token in place of starting. */
   readonly resetAdminToken?: boolean;
   readonly hookHost?: readonly string[];
+  readonly prometheus?: string;
 }
 
 /** @returns the exit code: 0 stopped, 1 cannot start, 2 usage */
@@ -86,6 +88,10 @@ function wrongFlags(flags: ControlPlaneFlags): string | undefined {
   if (database !== undefined && flags.signingKey === undefined) {
     return "--database needs --signing-key FILE, the same for every control plane: gateways check all of them with one key";
   }
+  if (flags.prometheus !== undefined) {
+    const unlike = wrongPrometheus(flags.prometheus);
+    if (unlike !== undefined) return unlike;
+  }
   const oidc = oidcSettings(flags);
   if (typeof oidc === "string") return oidc;
   if (dev === true && oidc !== undefined)
@@ -116,6 +122,7 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
     oidc: typeof oidc === "string" ? undefined : oidc,
     tls,
     hooks: { hosts: flags.hookHost ?? [], secret: process.env.TIDEGATE_HOOK_SECRET },
+    prometheus: prometheusOf(flags),
     // Nothing else of the environment leaves this process, whatever a file names.
     secret: (name) => (SECRET_NAME.test(name) ? process.env[name] : undefined),
     console: consoleFiles,
@@ -134,6 +141,11 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
   }
   await plane.start();
   return plane;
+}
+
+function prometheusOf({ prometheus }: ControlPlaneFlags): Prometheus | undefined {
+  if (prometheus === undefined) return undefined;
+  return new Prometheus({ url: new URL(prometheus), token: process.env.TIDEGATE_PROMETHEUS_TOKEN });
 }
 
 /** One that was killed a moment ago still has its lease; a second one that runs on the same data is a mistake. */

@@ -1,6 +1,7 @@
 /** Gray rollouts: what is written, and what runs of it. They are executions: pause, resume and the rest stand there. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
+import type { Rollout } from "../../model/rollout/rollout.ts";
 import { checkRollout } from "../../model/rollout/check.ts";
 import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
@@ -9,6 +10,7 @@ import { formatProblem } from "../../model/problem.ts";
 import { encodeBase, MOST_BASE_BYTES } from "../base.ts";
 import {
   checkAloneInUnits,
+  outsideRefusals,
   prepareRollout,
   type ProposedBase,
   rolloutExecution,
@@ -35,6 +37,8 @@ const PAGE = 200;
 export function registerRollouts(api: FastifyInstance, plane: Plane): void {
   const { desk, reader, store, commands, engine, sight, hooks, epoch, now } = plane;
 
+  const refusals = (rollout: Rollout): string[] => outsideRefusals(rollout, hooks, sight.evidence.metrics);
+
   /** @throws Refused when they are not valid */
   const read = async (files: NonNullable<StartBody["files"]>): Promise<ProposedBase> => {
     const base = baseFrom(files);
@@ -59,7 +63,10 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
       const { config } = needed(desk.standing);
       const { page, next } = pageOf(config.rollouts ?? [], ({ name }) => name, query);
       const rollouts = page.map((rollout): ShownRollout => {
-        const problems = checkRollout(rollout, config).map(({ message }) => message);
+        const problems = [
+          ...checkRollout(rollout, config).map(({ message }) => message),
+          ...refusals(rollout),
+        ];
         return { ...rollout, fits: problems.length === 0, problems };
       });
       return { rollouts, next };
@@ -119,7 +126,14 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
       const proposed = body.files === undefined ? undefined : await read(body.files);
       const standing = needed(desk.standing);
       const { config, revision } = standing;
-      const prepared = prepareRollout(params.name, config, sight.unitLoad(config), hooks, standing, proposed);
+      const prepared = prepareRollout(
+        params.name,
+        config,
+        sight.unitLoad(config),
+        refusals,
+        standing,
+        proposed,
+      );
       const leads = epoch();
       if (proposed !== undefined && leads !== undefined) {
         // What a step names has to be there before it.

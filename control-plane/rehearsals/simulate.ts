@@ -94,7 +94,7 @@ class World {
     const conditions = { unhealthy, writes };
     const known = names.length === 0 ? ["gateway"] : names;
     this.#fleet = new SimulatedFleet({ gateways, figures, names: known, load, conditions });
-    this.#sight = new Sight({ figures, gateways });
+    this.#sight = new Sight({ figures, gateways, monotonic });
     let isBegun = false;
     this.#desk = new Desk({
       store: this.#store,

@@ -5,6 +5,7 @@ import { BUCKETS } from "../../model/latency-histogram.ts";
 import { OUTCOME, OUTCOMES, requestsOf, servedOf } from "../../model/outcome.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** What one version answered in a while. */
 export interface Seen {
@@ -28,10 +29,12 @@ export interface Both {
 export const LATELY = 5;
 
 export class Evidence {
+  readonly metrics: Metrics;
   readonly #figures: FleetFigures;
   readonly #gateways: Gateways;
 
-  constructor(figures: FleetFigures, gateways: Gateways) {
+  constructor(figures: FleetFigures, gateways: Gateways, metrics: Metrics) {
+    this.metrics = metrics;
     this.#figures = figures;
     this.#gateways = gateways;
   }

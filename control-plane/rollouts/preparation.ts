@@ -11,6 +11,7 @@ import type { Actor, Standing } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { type Execution, isLive } from "../runbook/execution.ts";
 import type { Caller } from "../runbook/hooks.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** Bytes of routes on their way: they lie in the overlays of every revision. */
 const MOST_ROUTES_BYTES = 512 * 1024;
@@ -30,12 +31,23 @@ export interface PreparedRollout {
   readonly waves: readonly (readonly string[])[];
 }
 
+/** What a rollout asks of others that this control plane may not ask of them. */
+export function outsideRefusals(
+  { before, after, evidence }: Rollout,
+  hooks: Pick<Caller, "refusal">,
+  metrics: Pick<Metrics, "refusal">,
+): string[] {
+  const calls = [before, after].flatMap((call) => (call === undefined ? [] : (hooks.refusal(call) ?? [])));
+  const unasked = metrics.refusal(evidence.metrics ?? []);
+  return unasked === undefined ? calls : [...calls, unasked];
+}
+
 /** @param rps unit → requests per second now @throws Refused when there is no such rollout, or it does not fit */
 export function prepareRollout(
   name: string,
   config: Config,
   rps: ReadonlyMap<string, number>,
-  hooks: Caller,
+  refusals: (rollout: Rollout) => readonly string[],
   standing: Pick<Standing, "baseConfig">,
   proposed: ProposedBase | undefined,
 ): PreparedRollout {
@@ -51,9 +63,7 @@ export function prepareRollout(
   const waves = wavesOf(rollout, config, rps);
   const problems = [
     ...checkRollout(rollout, config).map(({ message }) => message),
-    ...[rollout.before, rollout.after].flatMap((call) =>
-      call === undefined ? [] : (hooks.refusal(call) ?? []),
-    ),
+    ...refusals(rollout),
     ...laidAlready(rollout, config),
     ...proposalProblems(rollout, standing.baseConfig, proposed),
   ];

@@ -9,12 +9,18 @@ import {
 import { figureOf, totalOf } from "../figure.ts";
 import type { FleetFigures, Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import type { Prometheus } from "../prometheus.ts";
 import { Evidence } from "../rollouts/evidence.ts";
+import { Metrics } from "../rollouts/metrics.ts";
 import type { Execution, TimelineEntry } from "./execution.ts";
 
 export interface SightOptions {
   readonly figures: FleetFigures;
   readonly gateways: Gateways;
+  /** Undefined: there is none to ask. */
+  readonly prometheus?: Pick<Prometheus, "number"> | undefined;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly monotonic: () => number;
 }
 
 export class Sight {
@@ -23,10 +29,10 @@ export class Sight {
   readonly #figures: FleetFigures;
   readonly #gateways: Gateways;
 
-  constructor({ figures, gateways }: SightOptions) {
+  constructor({ figures, gateways, prometheus, monotonic }: SightOptions) {
     this.#figures = figures;
     this.#gateways = gateways;
-    this.evidence = new Evidence(figures, gateways);
+    this.evidence = new Evidence(figures, gateways, new Metrics(prometheus, monotonic));
   }
 
   /** @param samples requests that a figure has to rest on; fewer, and nobody knows */

@@ -175,6 +175,21 @@ export function integer(description: string, bounds: Bounds): TUnsafe<number> {
   });
 }
 
+const DECIMAL = /^-?\d{1,15}(\.\d{1,15})?(e-?\d{1,2})?$/;
+
+/** Any number. */
+export function decimal(description: string): TUnsafe<number> {
+  return leaf(description, {
+    json: { type: "number" },
+    expected: "a number",
+    parse(scalar) {
+      return DECIMAL.test(scalar.text)
+        ? Number(scalar.text)
+        : new Refusal("invalid-number", "expected a number");
+    },
+  });
+}
+
 export const HOUR = 3_600_000;
 const DURATION_EXPECTED = "a duration such as 500ms, 2s or 5m";
 

@@ -16,6 +16,21 @@ const hook = (when: string) =>
     }),
   );
 
+const metric = field.map("a metric", "A number of the canary that may not be worse.", {
+  query: field.plain("PromQL that has one number. $unit, $version and $service stand for what is looked at."),
+  worse: optional(field.word("What is worse. Default higher.", ["higher", "lower"])),
+  ratio: optional(
+    field.percentage("Of stable's that is borne, such as 150%; where lower is worse, such as 80%.", {
+      min: 0.01,
+      max: 100,
+    }),
+  ),
+  limit: optional(field.decimal("Borne whatever stable has: at most; where lower is worse, at least.")),
+  windows: optional(
+    field.integer("Answers, 10 s apart, before anything is said of it. Default 3.", { min: 1, max: 1000 }),
+  ),
+});
+
 export const RolloutSchema = field.map(
   "a rollout",
   "A canary that goes through the units, a little at a time.",
@@ -70,6 +85,7 @@ export const RolloutSchema = field.map(
           ),
           errors: optional(field.percentage("More errors that are borne. Default 0.2%.")),
           latency: optional(field.percentage("Slower by so much that is borne. Default 30%.", { max: 10 })),
+          metrics: optional(field.named("metric", "Numbers of a Prometheus beside them, by name.", metric)),
         },
       ),
     ),

@@ -1,6 +1,6 @@
 /** Whether a rollout fits a fleet: its service, its units and its steps. Pure. */
 import type { Config } from "../config.ts";
-import type { Rollout } from "./rollout.ts";
+import type { MetricQuery, Rollout } from "./rollout.ts";
 import { wavesOf } from "./waves.ts";
 
 export interface RolloutProblem {
@@ -42,10 +42,28 @@ export function checkRollout(rollout: Rollout, config: Config): RolloutProblem[]
       `rollout ${name} would pass without a request; expected samples of 1 or more`,
     );
   }
+  for (const metric of evidence.metrics ?? []) {
+    const wrong = wrongMetric(metric);
+    if (wrong !== undefined) say("evidence", "bad-metric", `metric ${metric.name} ${wrong}`);
+  }
   const baking = steps.reduce((sum, { bake }) => sum + bake, testers.bake);
   if (baking >= deadline) {
     const message = `one unit alone bakes for ${baking / 1000} s, and the deadline is ${deadline / 1000} s; expected a later one`;
     say("deadline", "out-of-range", message);
   }
   return problems;
+}
+
+function wrongMetric({ query, worse, ratio, limit }: MetricQuery): string | undefined {
+  if (ratio === undefined && limit === undefined) return "bears everything; expected a ratio or a limit";
+  if (ratio !== undefined && !query.includes("$version")) {
+    return "has the same number for both versions; expected $version in its query, or no ratio";
+  }
+  if (ratio !== undefined && worse === "higher" && ratio < 1) {
+    return `is worse when higher and bears ${ratio * 100} % of stable's; expected 100 % or more`;
+  }
+  if (ratio !== undefined && worse === "lower" && ratio > 1) {
+    return `is worse when lower and bears ${ratio * 100} % of stable's; expected 100 % or less`;
+  }
+  return undefined;
 }

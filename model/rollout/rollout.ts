@@ -23,6 +23,22 @@ export interface EvidencePolicy {
   readonly errors: number;
   /** Slower by such a share that is borne. */
   readonly latency: number;
+  /** Numbers of the user's own beside them. */
+  readonly metrics?: readonly MetricQuery[];
+}
+
+/** A number of a Prometheus server's that is held against stable's, or against a bound. */
+export interface MetricQuery {
+  readonly name: string;
+  /** PromQL that has one number; `$unit`, `$version` and `$service` stand for what is looked at. */
+  readonly query: string;
+  readonly worse: "higher" | "lower";
+  /** So many times stable's that is borne; undefined: stable is not asked for. */
+  readonly ratio: number | undefined;
+  /** Borne, whatever stable has: at most; where lower is worse, at least. */
+  readonly limit: number | undefined;
+  /** Answers before anything is said of it, and before a step passes. */
+  readonly windows: number;
 }
 
 export interface Rollout {

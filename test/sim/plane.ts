@@ -122,7 +122,7 @@ export class Plane extends Process {
     this.desk = new Desk({ store, now, monotonic, epoch, check });
     this.desk.onStanding = () => this.#publish();
     const { desk, gateways } = this;
-    const sight = new Sight({ figures: new FleetFigures(monotonic), gateways });
+    const sight = new Sight({ figures: new FleetFigures(monotonic), gateways, monotonic });
     const engine = new Engine({
       ...{ desk, store, gateways, sight, hooks: hooks(this), now, monotonic, epoch },
       onError: (error) => {

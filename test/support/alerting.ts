@@ -48,7 +48,7 @@ export class AlertedFleet {
     const epoch = (await disk.leader())!.epoch;
     this.alerting = new Alerting({
       ...{ desk, engine, figures, gateways, store: disk, hosts: [], secret: () => undefined, random },
-      sight: new Sight({ figures, gateways }),
+      sight: new Sight({ figures, gateways, monotonic: () => runbook.monotonic }),
       hooks: { refusal: () => undefined, call: async () => ({ ok: true, status: 200, answer: {} }) },
       planWatch: { unfit: new Map() },
       violations: () => this.violations as never,

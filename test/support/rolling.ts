@@ -7,7 +7,6 @@ import {
   rolloutExecution,
 } from "../../control-plane/rollouts/preparation.ts";
 import type { Execution } from "../../control-plane/runbook/execution.ts";
-import type { Caller } from "../../control-plane/runbook/hooks.ts";
 import { bucketOf } from "../../model/latency-histogram.ts";
 import { OUTCOME, OUTCOMES } from "../../model/outcome.ts";
 import type { PoolView } from "../../model/report.ts";
@@ -62,7 +61,6 @@ export class Rolling extends Runbook {
 
   /** @param files that a rollout of routes brings, in place of the base's */
   async roll(name = "hall", files?: Readonly<Record<string, string>>): Promise<Execution> {
-    const hooks: Caller = { refusal: () => undefined, call: () => this.answer("", "") };
     const { standing } = this;
     let proposed: ProposedBase | undefined;
     if (files !== undefined) {
@@ -70,7 +68,7 @@ export class Rolling extends Runbook {
       proposed = { base, config: readBase(base).config! };
       await this.desk.write({ blobs: new Map([[digestOf(encodeBase(base)), encodeBase(base)]]) });
     }
-    const prepared = prepareRollout(name, standing.config, new Map(), hooks, standing, proposed);
+    const prepared = prepareRollout(name, standing.config, new Map(), () => [], standing, proposed);
     return await this.engine.start(
       (id, live) => {
         checkAloneInUnits(prepared, live);

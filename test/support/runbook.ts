@@ -62,6 +62,15 @@ export class Runbook {
   readonly gatewayNames = new Map<string, boolean>([["gw-1", true]]);
   /** Every call that was made, by key. */
   readonly calls: string[] = [];
+  /** What a query has; an error where it is refused. */
+  readonly numbers = new Map<string, number | Error>();
+  readonly prometheus = {
+    number: async (query: string): Promise<number | undefined> => {
+      const value = this.numbers.get(query);
+      if (value instanceof Error) throw value;
+      return value;
+    },
+  };
   answer: (url: string, key: string) => Promise<HookResult> = async () => ({
     ok: true,
     status: 200,
@@ -137,7 +146,12 @@ export class Runbook {
       desk: this.desk,
       store,
       gateways: this.gateways,
-      sight: new Sight({ figures: this.figures, gateways: this.gateways }),
+      sight: new Sight({
+        figures: this.figures,
+        gateways: this.gateways,
+        prometheus: this.prometheus,
+        monotonic: () => this.monotonic,
+      }),
       hooks,
       now: () => this.wall,
       monotonic: () => this.monotonic,

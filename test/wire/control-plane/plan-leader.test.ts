@@ -11,6 +11,7 @@ import { makeKeyPair } from "../../../control-plane/publish/signing-key.ts";
 import { startControlPlane, type TestControlPlane } from "../../support/control-plane.ts";
 import { fleetYaml, ROUTES, startGateway, until } from "../../support/gateway.ts";
 import { startPostgres, type TestPostgres } from "../../support/postgres.ts";
+import { WHOLE } from "../../support/whole.ts";
 import { Load } from "../failover/load.ts";
 import { upstream } from "../limits/support.ts";
 
@@ -48,9 +49,10 @@ async function stand(t: TestContext): Promise<Stand> {
   });
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   process.env.TIDEGATE_HOOK_SECRET = "nobody knows";
-  const unit = await upstream(t);
+  const [unit, canary] = [await upstream(t), await upstream(t, "canary")];
+  const fleet = fleetYaml({ hz: [unit], sh: [unit], sz: [unit] }).replace(/health: .*\n/, "health: none\n");
   const files = {
-    "fleet.yaml": fleetYaml({ hz: [unit], sh: [unit], sz: [unit] }).replace(/health: .*\n/, "health: none\n"),
+    "fleet.yaml": fleet.replace(/(sz: \{ stable: \[ [^\]]*\])/, `$1, canary: [ "${canary}" ]`),
     "routes.yaml": ROUTES,
     "plans/long.yaml": `summary: Acts, waits, moves.
 owner: ann
@@ -60,6 +62,14 @@ steps:
   - { pin: between, unit: sz }
   - { move: 0-19, to: sz, batch: 10, catch-up: "http://${host}/caught-up", timeout: 60s }
   - { pin: behind, unit: sz }
+`,
+    "rollouts/next.yaml": `summary: a test
+owner: ann
+service: hall
+waves: [ sz ]
+steps: [ { share: 30%, bake: 5s }, { share: 100%, bake: 2s } ]
+evidence: { samples: 20 }
+promote: false
 `,
   };
   const { privateKey, publicKey } = makeKeyPair();
@@ -85,7 +95,12 @@ steps:
     (found) => found?.live === 2,
   );
   const loads = gateways.map(
-    ({ port }) => new Load({ port, rate: 50, request: () => ({ path: "/hall/a" }) }),
+    ({ port }) =>
+      new Load({
+        port,
+        rate: 50,
+        request: (n) => ({ path: "/cart/a", headers: { "x-user-id": `u${n % 400}` } }),
+      }),
   );
   t.after(() => Promise.all(loads.map((one) => one.stop())));
   return { planes, loads, data };
@@ -148,12 +163,76 @@ async function killed(
   }
 }
 
-test("its leader is killed while it waits: the other one goes on by itself, and no act is done twice", async (t) => {
-  const made = await stand(t);
-  await killed(t, made, (seen) => seen?.runs["2"]?.state === "running");
-});
+if (WHOLE) {
+  test("its leader is killed while it waits: the other one goes on by itself, and no act is done twice", async (t) => {
+    const made = await stand(t);
+    await killed(t, made, (seen) => seen?.runs["2"]?.state === "running");
+  });
+}
 
 test("its leader is killed while writes are held: the other one asks for the data again, and switches once", async (t) => {
   const made = await stand(t);
   await killed(t, made, (seen) => seen?.runs["4"]?.transfers?.[0]?.phase === "data");
+});
+
+test("its leader is killed while a canary bakes: its share stays, and grows on the other one", async (t) => {
+  const { planes, loads } = await stand(t);
+  const [leader, other] = planes;
+  // Who bakes holds the canary against stable of the same seconds.
+  await until(
+    "figures",
+    async () => (await leader.call("GET", "/v1/figures")).body.total?.requests ?? 0,
+    (requests) => requests > 200,
+    15_000,
+  );
+  const made = await leader.call("POST", "/v1/rollouts/next/start", { reason: "a test" });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const view = async (plane: TestControlPlane) =>
+    (await plane.call("GET", "/v1/rollouts/next").catch(() => undefined))?.body;
+  await until(
+    "it bakes",
+    () => view(leader),
+    (seen) => seen?.units[0].share === 0.3 && seen.units[0].left !== null && seen.units[0].left < 4_000,
+    20_000,
+  );
+  leader.process.kill("SIGKILL");
+  await once(leader.process, "exit");
+  const shares: number[] = [];
+  const done = await until(
+    "the other one brings it to its end",
+    async () => {
+      const seen = await view(other);
+      const share = seen?.units[0].share;
+      if (share !== undefined && shares.at(-1) !== share) shares.push(share);
+      return seen?.execution;
+    },
+    (execution) => !["running", "paused"].includes(execution?.state ?? "running"),
+    60_000,
+  );
+  assert.equal(done.state, "succeeded", JSON.stringify(done.says));
+  assert.deepEqual(shares, [0.3, 1]);
+  const { revisions } = (await other.call("GET", "/v1/revisions?limit=500")).body;
+  const causes = (revisions as { cause: string }[]).map(({ cause }) => cause);
+  assert.ok(causes.filter((cause) => cause === "overlay").length <= 4, `no act is done twice: ${causes}`);
+  await Promise.all(loads.map((one) => one.stop()));
+  for (const one of loads) assert.deepEqual(one.failures, []);
+  // Who saw the canary went on seeing it.
+  const users = new Map<string, string[]>();
+  for (const { answers } of loads) {
+    for (const { at, unit, request } of answers) {
+      const user = request.headers!["x-user-id"]!;
+      users.set(user, [...(users.get(user) ?? []), `${Math.floor(at)} ${unit}`]);
+    }
+  }
+  let saw = 0;
+  for (const [user, list] of users) {
+    const seen = list
+      .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+      .map((one) => one.endsWith("canary"));
+    const first = seen.indexOf(true);
+    if (first === -1) continue;
+    saw++;
+    assert.ok(seen.slice(first).every(Boolean), `${user} went back and forth`);
+  }
+  assert.ok(saw > 50, `${saw} users saw it`);
 });

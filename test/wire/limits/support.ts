@@ -6,8 +6,12 @@ import { fleetYaml, startGateway, type TestGateway, until } from "../../support/
 import type { TestRedis } from "../../support/redis.ts";
 
 /** Answers everything with `ok`. */
-export async function upstream(t: TestContext): Promise<string> {
-  const server = http.createServer((_request, response) => response.end("ok"));
+/** @param name that it gives in `x-unit` */
+export async function upstream(t: TestContext, name = ""): Promise<string> {
+  const server = http.createServer((_request, response) => {
+    response.setHeader("x-unit", name);
+    response.end("ok");
+  });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   t.after(() => {
     server.closeAllConnections();

@@ -1,13 +1,12 @@
 /** What is shipped for Prometheus and Grafana: the rules by promtool, the dashboard's queries by a real Prometheus. */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { fleetYaml, ROUTES, startGateway, until } from "../../support/gateway.ts";
+import { startPrometheus } from "../../support/prometheus.ts";
 import { upstream } from "../limits/support.ts";
-import { freePort } from "../../../host/port.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const RULES = join(ROOT, "configs/prometheus/tidegate.rules.yml");
@@ -29,46 +28,6 @@ test("promtool finds the rules right, and their tests hold", () => {
   }
 });
 
-/** One that scrapes a port every 200 ms, with our rules. @returns its address */
-async function startPrometheus(t: TestContext, target: number): Promise<string> {
-  const dir = mkdtempSync(join(tmpdir(), "tidegate-prometheus-"));
-  const file = join(dir, "prometheus.yml");
-  writeFileSync(
-    file,
-    `global: { scrape_interval: 200ms, evaluation_interval: 200ms }
-rule_files: [ "${RULES}" ]
-scrape_configs: [ { job_name: tidegate, static_configs: [ { targets: [ "127.0.0.1:${target}" ] } ] } ]
-`,
-  );
-  const port = await freePort();
-  const args = [
-    ...[`--config.file=${file}`, `--storage.tsdb.path=${join(dir, "data")}`],
-    ...[`--web.listen-address=127.0.0.1:${port}`, "--enable-feature=exemplar-storage"],
-  ];
-  const child = spawn("prometheus", args, { stdio: ["ignore", "ignore", "pipe"] });
-  let words = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    words = (words + chunk.toString("utf8")).slice(-4_000);
-  });
-  t.after(async () => {
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
-    await gone;
-    rmSync(dir, { recursive: true, force: true });
-  });
-  const url = `http://127.0.0.1:${port}`;
-  await until(
-    "Prometheus",
-    async () => {
-      assert.equal(child.exitCode, null, words);
-      return (await fetch(`${url}/-/ready`).catch(() => undefined))?.ok ?? false;
-    },
-    (ready) => ready,
-    20_000,
-  );
-  return url;
-}
-
 test("a real Prometheus scrapes a gateway, keeps its exemplars, and answers every query of the dashboard", async (t) => {
   const unit = await upstream(t);
   const gateway = await startGateway(
@@ -80,7 +39,7 @@ test("a real Prometheus scrapes a gateway, keeps its exemplars, and answers ever
     },
     ["--otlp", "http://127.0.0.1:9"],
   );
-  const url = await startPrometheus(t, gateway.adminPort);
+  const url = await startPrometheus(t, gateway.adminPort, RULES);
   const query = async (
     path: string,
   ): Promise<{ status: string; error?: string; data: { result: unknown[] } }> =>
