@@ -1,6 +1,6 @@
 /** What of a gateway's pools and breakers is not as it should be: what is not said is well. */
-import { type BreakerStanding, MOST_VIEWS, type PoolView } from "../model/report.ts";
-import type { Table } from "../model/table.ts";
+import { type BreakerStanding, type CanaryLoad, MOST_VIEWS, type PoolView } from "../model/report.ts";
+import type { EndpointPool, Table } from "../model/table.ts";
 import type { BreakerView } from "./breaker-control.ts";
 
 /** @param health by endpoint; 0 may be used */
@@ -19,6 +19,20 @@ export function poolViews(table: Table, health: Int32Array): PoolView[] {
     }
   }
   return views;
+}
+
+/** @param inflight requests under way, by endpoint */
+export function canaryLoads(table: Table, inflight: Int32Array): CanaryLoad[] {
+  const sum = ({ endpoints }: EndpointPool): number =>
+    endpoints.reduce((total, { id }) => total + Math.max(0, inflight[id]!), 0);
+  return table.services
+    .flatMap(({ name: service, pools, hasCanary }) =>
+      (hasCanary ? pools : []).flatMap((pool) => {
+        if (pool?.canary === undefined || pool.canaryShare === 0) return [];
+        return [{ service, unit: pool.unit.name, stable: sum(pool.stable), canary: sum(pool.canary) }];
+      }),
+    )
+    .slice(0, MOST_VIEWS);
 }
 
 export function breakerViews(breakers: readonly BreakerView[]): BreakerStanding[] {

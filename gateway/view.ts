@@ -12,7 +12,7 @@ import type { Exemplars } from "./exemplars.ts";
 import type { Gauges, MetricsRegistry } from "./exposition.ts";
 import type { FleetLimits } from "./fleet-limits.ts";
 import type { LiveState } from "./live-state.ts";
-import { breakerViews, poolViews } from "./report-views.ts";
+import { breakerViews, canaryLoads, poolViews } from "./report-views.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standpoint } from "./source.ts";
 import type { Threads } from "./threads.ts";
@@ -115,6 +115,7 @@ export class GatewayView implements AdminView {
       versions: this.#versions(),
       pools: poolViews(this.table, live.endpoints),
       breakers: breakerViews(breakers.list()),
+      canaries: canaryLoads(this.table, live.inflight),
       limits: { leasing: fleetLimits.leasing ?? null, gateways: fleetLimits.gateways },
     };
   }

@@ -29,6 +29,8 @@ export interface Report {
   readonly pools?: readonly PoolView[];
   /** Breakers that are not closed, or that an operator forces; the others are closed. */
   readonly breakers?: readonly BreakerStanding[];
+  /** Requests under way by version, where users see a canary. */
+  readonly canaries?: readonly CanaryLoad[];
   readonly limits?: LimitStanding;
 }
 
@@ -49,6 +51,14 @@ export interface PoolView {
   /** Endpoints that may be used, of how many. */
   readonly usable: number;
   readonly total: number;
+}
+
+/** Requests under way with each version of a service in a unit. */
+export interface CanaryLoad {
+  readonly service: string;
+  readonly unit: string;
+  readonly stable: number;
+  readonly canary: number;
 }
 
 export interface BreakerStanding {

@@ -61,6 +61,8 @@ const PoolShape = Type.Object(
   strict,
 );
 
+const CanaryShape = Type.Object({ service: Name, unit: Name, stable: Count, canary: Count }, strict);
+
 const BreakerShape = Type.Object(
   {
     service: Name,
@@ -118,6 +120,12 @@ export const ReportShape = Type.Object(
     ),
     breakers: Type.Optional(
       Type.Array(BreakerShape, { maxItems: MOST_VIEWS, description: "those that are not closed, or forced" }),
+    ),
+    canaries: Type.Optional(
+      Type.Array(CanaryShape, {
+        maxItems: MOST_VIEWS,
+        description: "requests under way by version, where users see a canary",
+      }),
     ),
     limits: Type.Optional(
       Type.Object({ leasing: Type.Union([Type.Boolean(), Type.Null()]), gateways: Count }, strict),

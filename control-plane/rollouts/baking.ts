@@ -109,9 +109,14 @@ export class Baking {
     if (seconds === 0 || seconds > LONGEST_GAP) return missing;
     own.at += seconds * 1000;
     const isKnown = seen.known > 0;
+    const underWay = service === undefined ? undefined : this.#evidence.underWay(service, unit);
     const of = (one: Seen, version: "canary" | "stable"): Sample | null => {
       if (!isKnown || one.requests === 0) return null;
-      return { ...sampleOf(one, own.at), metrics: own.news?.[version] ?? {} };
+      return {
+        ...sampleOf(one, own.at),
+        ...(underWay === undefined ? {} : { inflight: underWay[version] }),
+        metrics: own.news?.[version] ?? {},
+      };
     };
     own.state = step(own.state, of(seen.canary, "canary"), of(seen.stable, "stable"));
     // Each answer counts once.

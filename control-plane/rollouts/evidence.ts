@@ -1,6 +1,7 @@
 /** What is seen of a service's versions in one unit: what they answered, second by second, and whether they are well. */
 import type { Config } from "../../model/config.ts";
 import type { Version } from "../../model/fleet.ts";
+import type { CanaryLoad } from "../../model/report.ts";
 import { BUCKETS } from "../../model/latency-histogram.ts";
 import { OUTCOME, OUTCOMES, requestsOf, servedOf } from "../../model/outcome.ts";
 import type { FleetFigures } from "../fleet-figures.ts";
@@ -15,6 +16,9 @@ export interface Seen {
   /** One count for each bucket of the histogram. */
   readonly latencies: Float64Array;
 }
+
+/** Requests under way with each version now. */
+export type UnderWay = Pick<CanaryLoad, Version>;
 
 export interface Both {
   readonly canary: Seen;
@@ -48,6 +52,14 @@ export class Evidence {
       if (routes.has(name.route)) add(name.version === "canary" ? canary : stable, row);
     }
     return { canary, stable, known, last };
+  }
+
+  /** Undefined where no gateway says. */
+  underWay(service: string, unit: string): UnderWay | undefined {
+    const loads = this.#gateways.live().flatMap(({ report }) => report?.canaries ?? []);
+    const own = loads.filter((load) => load.service === service && load.unit === unit);
+    const sum = (version: Version): number => own.reduce((total, load) => total + load[version], 0);
+    return own.length === 0 ? undefined : { stable: sum("stable"), canary: sum("canary") };
   }
 
   /** What stable answered in the ten minutes before: what a canary is held against where it is alone. */

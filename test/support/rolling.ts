@@ -43,6 +43,8 @@ export class Rolling extends Runbook {
   rps = 100;
   /** By `unit version`, over what `manner` says. */
   readonly manners = new Map<string, Manner>();
+  /** Requests under way, by unit. */
+  readonly underWay = new Map<string, { readonly stable: number; readonly canary: number }>();
   readonly down = new Set<string>();
   /** No gateway reports. */
   isSilent = false;
@@ -114,7 +116,8 @@ export class Rolling extends Runbook {
       return { service: "hall", unit, version, usable: 0, total: 1 };
     });
     const { epoch = 1, revision = 0 } = this.gateways.list()[0] ?? {};
-    this.gateways.reported("gw-1", { epoch, revision, units: {}, pools });
+    const canaries = [...this.underWay].map(([unit, load]) => ({ service: "hall", unit, ...load }));
+    this.gateways.reported("gw-1", { epoch, revision, units: {}, pools, canaries });
   }
 
   #seriesOf(unit: string, version: Version) {

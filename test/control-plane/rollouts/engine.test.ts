@@ -273,3 +273,21 @@ test("a rollout of routes brings routes and nothing else, and does not share a u
   );
   await assert.rejects(fleet.roll("routes", nextRoutes(fleet)), /is running and rolls hall in sz, too/);
 });
+
+test("a canary whose requests pile up is taken back, though those that it answers are as quick", async () => {
+  const { fleet, id } = await started(
+    "waves: [ sz ]\nsteps: [ { share: 50%, bake: 30m } ]\nevidence: { samples: 50 }\n",
+  );
+  fleet.underWay.set("sz", { stable: 2, canary: 3 });
+  await fleet.seconds(120);
+  assert.equal((await fleet.execution(id)).state, "running", "half as much again is no harm");
+  fleet.underWay.set("sz", { stable: 2, canary: 40 });
+  await fleet.seconds(1_200);
+  const { state, runs } = await fleet.execution(id);
+  assert.equal(state, "reverted");
+  const { says } = Object.values(runs).find((run) => run.state === "failed")!;
+  assert.match(
+    says!,
+    /time under way per request of the canary is .* worse by more than the tolerated 2 times/,
+  );
+});

@@ -128,6 +128,16 @@ test("one that fails 2 % in the second unit is taken back there, and the others 
     ({ share, left }) => share === 0.5 && left !== null,
     30_000,
   );
+  const loads = await until(
+    "what is under way is told by version",
+    async () => (await plane.call("GET", "/v1/gateways")).body.gateways[0].report.canaries,
+    (list) => list.length > 0,
+    5_000,
+  );
+  assert.deepEqual(
+    loads.map(({ service, unit }: { service: string; unit: string }) => [service, unit]),
+    [["hall", "sz"]],
+  );
   const baking = (await view(plane)).execution;
   const path = Object.keys(baking.runs).find((one) => baking.runs[one].state === "running");
   const skipped = await plane.call("POST", `/v1/executions/${started.id}/skip`, {
