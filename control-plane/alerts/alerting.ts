@@ -135,6 +135,7 @@ export class Alerting {
         ...this.#options,
         history: this.#history,
         unfit: this.#options.planWatch.unfit,
+        executions: this.#options.engine.all,
         rehearsals: this.#rehearsals,
       },
       config,

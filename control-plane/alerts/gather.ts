@@ -8,19 +8,24 @@ import { gatewayStandings, type GatewayStanding } from "../fleet-gateways.ts";
 import { unitStandings } from "../fleet-units.ts";
 import { fleetViews } from "../fleet-views.ts";
 import type { Gateways } from "../publish/gateways.ts";
+import type { Execution } from "../runbook/execution.ts";
 import type { History } from "./history.ts";
+
+/** Milliseconds in which it is told that a rollout was taken back. */
+const TOLD_FOR = 3_600_000;
 
 export interface Sources {
   readonly figures: FleetFigures;
   readonly gateways: Gateways;
   readonly history: History;
   readonly unfit: ReadonlyMap<string, string>;
+  readonly executions: readonly Execution[];
   readonly rehearsals: ReadonlyMap<string, number>;
 }
 
 /** @param revision the newest */
 export function gather(
-  { figures, gateways, history, unfit, rehearsals }: Sources,
+  { figures, gateways, history, unfit, executions, rehearsals }: Sources,
   config: Config,
   revision: number,
   now: number,
@@ -58,8 +63,24 @@ export function gather(
         ? undefined
         : new Map([...recent.limited].map(([limit, n]) => [limit, n / (recent.known / 1000)])),
     unfit,
+    executions: executions.flatMap((execution) => troubleOf(execution, now) ?? []),
     rehearsals: new Map((config.plans ?? []).map(({ name }) => [name, rehearsals.get(name)])),
   };
+}
+
+/** What somebody has to be told of an execution. */
+function troubleOf(execution: Execution, now: number): Facts["executions"][number] | undefined {
+  const { id, plan, rollout, state, says, runs, endedAt = 0 } = execution;
+  const noun = rollout === undefined ? "plan" : "rollout";
+  if (state === "held") {
+    const why = `${noun} ${plan.name} (${id}) waits for somebody: ${says ?? "it failed"}`;
+    return { plan: plan.name, execution: id, is: "execution-held", says: why };
+  }
+  const failed = Object.values(runs).find((run) => run.state === "failed");
+  if (rollout === undefined || state !== "reverted" || failed === undefined) return undefined;
+  if (now - endedAt > TOLD_FOR) return undefined;
+  const why = `rollout ${plan.name} (${id}) was taken back: ${failed.says ?? "it failed"}`;
+  return { plan: plan.name, execution: id, is: "rollout-taken-back", says: why };
 }
 
 function saysOf(

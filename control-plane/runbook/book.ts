@@ -2,7 +2,8 @@
 import type { Desk } from "../desk.ts";
 import { Refused } from "../refused.ts";
 import type { DeleteDocument, Store, StoredDocument } from "../store/store.ts";
-import { EXECUTION, type Execution } from "./execution.ts";
+import { isEnding } from "./ending.ts";
+import { EXECUTION, type Execution, isLive } from "./execution.ts";
 import { isActing } from "./program.ts";
 
 /** Executions that live at once, and those that are kept after they ended. */
@@ -167,4 +168,9 @@ function documentOf({ execution: { id }, version }: Held): DeleteDocument {
 
 function numberOf({ id }: Execution): number {
   return Number(id.slice(3));
+}
+
+/** Nothing of it is to be driven: it has ended, or was not written. */
+export function isAtRest({ execution, version }: Held): boolean {
+  return version === 0 || (!isLive(execution) && !isEnding(execution));
 }

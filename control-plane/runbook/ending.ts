@@ -1,5 +1,6 @@
 /** How an execution ends, and what its time being over leads to. Pure. */
 import { type Execution, withEntry } from "./execution.ts";
+import { isFinished } from "./program.ts";
 
 const ASKS = "its time is over: revert it, or leave it";
 
@@ -22,4 +23,12 @@ export function expired(execution: Execution, at: number): Execution {
   const entry = { at, by: "tidegate", what: reverts ? "its time is over: reverting" : ASKS };
   const reverting: Execution = { ...execution, state: "reverting", revertedBy: "tidegate" };
   return withEntry(reverts ? reverting : { ...execution, says: ASKS }, entry);
+}
+
+/** When a plan went through to its end last; undefined: none of these did. */
+export function provenAt(executions: readonly Execution[], name: string): number | undefined {
+  const ends = executions.flatMap(({ plan, steps, runs, rollout, endedAt }) =>
+    plan.name === name && rollout === undefined && isFinished(steps, runs) ? (endedAt ?? []) : [],
+  );
+  return ends.length === 0 ? undefined : Math.max(...ends);
 }

@@ -11,11 +11,11 @@ import { Roster } from "../publish/roster.ts";
 import { Refused } from "../refused.ts";
 import { type PutDocument, type Store, Unavailable } from "../store/store.ts";
 import type { Base } from "../base.ts";
-import { Book, type Held, MOST_LIVE } from "./book.ts";
+import { Book, type Held, isAtRest, MOST_LIVE } from "./book.ts";
 import { Calls } from "./calls.ts";
 import { Driver } from "./driver.ts";
-import { expired, isEnding, succeeded } from "./ending.ts";
-import { EXECUTION, type Execution, isLive, ownerOf, withEntry } from "./execution.ts";
+import { expired, provenAt, succeeded } from "./ending.ts";
+import { EXECUTION, type Execution, ownerOf, withEntry } from "./execution.ts";
 import type { Caller } from "./hooks.ts";
 import { isFinished, isMidTransfer } from "./program.ts";
 import { Rollouts } from "../rollouts/rolling.ts";
@@ -120,19 +120,21 @@ export class Engine {
     return this.#book.live;
   }
 
+  /** All that are kept, as this leader knows them; of who does not lead, as it knew them. */
+  get all(): Execution[] {
+    return this.#book.all.map(({ execution }) => execution);
+  }
+
   /** One of them, as this leader knows it. @throws Refused when it does not lead */
   async find(id: string): Promise<Execution | undefined> {
     await this.#book.leading();
-    return this.#book.all.find(({ execution }) => execution.id === id)?.execution;
+    return this.all.find((execution) => execution.id === id);
   }
 
   /** When a plan went through to its end last, for real; undefined: never, or not since executions are kept. */
   async provenAt(plan: string): Promise<number | undefined> {
     await this.#book.leading();
-    const ends = this.#book.all.flatMap(({ execution: { plan: own, steps, runs, rollout, ...one } }) =>
-      own.name === plan && rollout === undefined && isFinished(steps, runs) ? (one.endedAt ?? []) : [],
-    );
-    return ends.length === 0 ? undefined : Math.max(...ends);
+    return provenAt(this.all, plan);
   }
 
   /**
@@ -392,9 +394,4 @@ export class Engine {
     held.queue = turn.catch(() => {});
     return turn;
   }
-}
-
-/** Nothing of it is to be driven: it has ended, or was not written. */
-function isAtRest({ execution, version }: Held): boolean {
-  return version === 0 || (!isLive(execution) && !isEnding(execution));
 }

@@ -13,6 +13,8 @@ export const ALERT_KINDS = [
   "gateway-gone",
   "plan-unfit",
   "rehearsal-old",
+  "execution-held",
+  "rollout-taken-back",
   "rps-drop",
 ] as const;
 export type AlertKind = (typeof ALERT_KINDS)[number];

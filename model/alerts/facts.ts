@@ -38,6 +38,13 @@ export interface Facts {
   readonly limited: ReadonlyMap<string, number> | undefined;
   /** Plan → why it does not fit. */
   readonly unfit: ReadonlyMap<string, string>;
+  /** What runs of plans and rollouts, and needs somebody or was bad. */
+  readonly executions: readonly {
+    readonly plan: string;
+    readonly execution: string;
+    readonly is: "execution-held" | "rollout-taken-back";
+    readonly says: string;
+  }[];
   /** Plan → when it was rehearsed last; undefined: never. */
   readonly rehearsals: ReadonlyMap<string, number | undefined>;
 }

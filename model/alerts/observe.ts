@@ -77,6 +77,13 @@ export function observe(
       return gateways("gone", facts);
     case "plan-unfit":
       return found([...facts.unfit].map(([plan, why]) => [{ plan }, `plan ${plan} does not fit: ${why}`]));
+    case "execution-held":
+    case "rollout-taken-back":
+      return found(
+        facts.executions.flatMap(({ plan, execution, is, says }) =>
+          is === test.kind ? [[{ plan, execution }, says]] : [],
+        ),
+      );
     case "rehearsal-old":
       return all([...facts.rehearsals].map(([plan, at]) => rehearsal(plan, at, test.older, facts.now)));
   }

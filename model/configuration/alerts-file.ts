@@ -50,6 +50,8 @@ const FOUND: Readonly<Partial<Record<AlertKind, readonly string[]>>> = {
   "gateway-gone": ["gateway"],
   "plan-unfit": ["plan"],
   "rehearsal-old": ["plan"],
+  "execution-held": ["plan", "execution"],
+  "rollout-taken-back": ["plan", "execution"],
 };
 const LABEL = /^[a-z][a-z0-9_-]{0,62}$/;
 const RESERVED = ["rule", "severity", "id", "summary", "seen", "state"];

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { receive, type ReceivedAlert } from "../../../control-plane/alerts/receiver.ts";
+import * as command from "../../../control-plane/runbook/commands.ts";
 import { EXECUTION, type Execution } from "../../../control-plane/runbook/execution.ts";
 import { AlertedFleet } from "../../support/alerting.ts";
 
@@ -315,6 +316,23 @@ test("an alert runs its plan by itself, once, in its own name, and says so", asy
     [alert.run?.state, alert.run?.says],
     ["refused", `${only!.id} was run for it minutes ago`],
   );
+});
+
+test("a plan that waits for somebody is told of, and so is that it goes on", async () => {
+  const written = `rules: { held: { is: execution-held, keep-firing: 1s } }\n${CHANNELS}notify: [ { to: [chat] } ]\n`;
+  const fleet = new AlertedFleet(written, {
+    calls: "steps: [ { hook: http://127.0.0.1:1/, retries: 0 } ]\n",
+  });
+  await fleet.boot();
+  fleet.runbook.answer = async () => ({ ok: false, reason: "it says no" });
+  const { id } = await fleet.runbook.start("calls");
+  await fleet.pass(8);
+  const [told] = fleet.sent[0]!.message.firing;
+  assert.deepEqual([told!.labels.plan, told!.labels.execution], ["calls", id]);
+  assert.match(told!.summary, /plan calls \(ex-1\) waits for somebody: .*it says no/);
+  await fleet.runbook.command(id, (one) => command.revert(one, "ann"));
+  await fleet.pass(8);
+  assert.equal(fleet.sent.at(-1)!.message.resolved.length, 1);
 });
 
 test("killed before and after every commit: the plan is run once", async () => {

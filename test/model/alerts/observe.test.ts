@@ -30,6 +30,7 @@ function facts(changes: Partial<Facts> = {}): Facts {
     breakers: [],
     limited: new Map(),
     unfit: new Map(),
+    executions: [],
     rehearsals: new Map(),
     ...changes,
   };
@@ -122,6 +123,12 @@ test("gateways, plans and rehearsals", () => {
     see({ kind: "plan-unfit" }, facts({ unfit: new Map([["p", "no unit"]]) })).seen[0]![2],
     "plan p does not fit: no unit",
   );
+  const executions = (["execution-held", "rollout-taken-back"] as const).map((is, i) => ({
+    ...{ plan: "hall", execution: `ex-${i}`, is, says: is },
+  }));
+  for (const [i, kind] of (["execution-held", "rollout-taken-back"] as const).entries()) {
+    assert.deepEqual(see({ kind }, facts({ executions })).seen, [[`hall ex-${i}`, true, kind]]);
+  }
   const rehearsals = new Map([
     ["old", 69 * DAY],
     ["new", 71 * DAY],
