@@ -52,12 +52,18 @@ Examples:
     .addHelpText("after", examples)
     .action((options: RunOptions) => runStress(options));
   withApi(stress.command("stop"))
-    .description("stop a run: gateways refuse its mark at once, whatever its runner does")
-    .argument("<id>", "such as sr-7")
+    .description("stop a run: gateways refuse its marks at once, whatever its runner does")
+    .argument("<run>", "such as sr-7; or the --run of marks that were minted by hand")
     .requiredOption("--reason <text>", "why; the audit log keeps it")
     .action((id: string, options: ApiOptions & { reason: string }) =>
       runApi(options, async (api, print) => {
         const { reason } = options;
+        if (!/^sr-\d+$/.test(id)) {
+          const answer = await api.call("POST", `/v1/stress-marks/${encodeURIComponent(id)}/stop`, {
+            reason,
+          });
+          return print.say(answer, () => `marks of run ${id} count no longer, for an hour`);
+        }
         const run = await api.call<StoredRun>("POST", `/v1/stress-runs/${encodeURIComponent(id)}/stop`, {
           reason,
         });

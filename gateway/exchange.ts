@@ -207,7 +207,8 @@ export class Exchange
     disown(response);
     this.core.deadlines.remove(this);
     const { id } = attempt.endpoint.pool.unit;
-    this.core.tunnels.open(id, this.decision, response, upstream, headers, upgradeHead!.take(), () => {
+    const { mark } = this.identity;
+    this.core.tunnels.open(id, this.decision, mark, response, upstream, headers, upgradeHead!.take(), () => {
       attempt.finish("success");
       this.#settle();
     });

@@ -24,16 +24,12 @@ export const STOPPED = "its run was stopped";
 export const BURST = 20;
 export const PER_SECOND = 50;
 
-interface Known {
-  readonly mark: StressMark;
-  /** By the monotonic clock, so that nobody who sets the other one ends a test. */
-  readonly until: number;
-}
-
 export class StressMarks {
   readonly #clock: Clock;
   readonly #wallClock: () => number;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, StressMark>();
+  /** By the monotonic clock, so that nobody who sets the other one ends a test. */
+  readonly #until = new WeakMap<StressMark, number>();
   #keys: ReadonlyMap<string, KeyObject> = new Map();
   #named = "";
   #stopped: ReadonlySet<string> = new Set();
@@ -62,11 +58,19 @@ export class StressMarks {
 
   /** @returns the mark, or what is wrong with it */
   read(text: string): StressMark | string {
-    const known = this.#known.get(text);
-    const mark = known === undefined ? this.#check(text) : known.mark;
+    const mark = this.#known.get(text) ?? this.#check(text);
     if (typeof mark === "string") return mark;
-    if (known !== undefined && this.#clock.now() >= known.until) return EXPIRED;
+    if (this.#hasExpired(mark)) return EXPIRED;
     return this.#stopped.size > 0 && this.#stopped.has(mark.run) ? STOPPED : mark;
+  }
+
+  /** Whether a mark that was read here holds no longer. */
+  isOver(mark: StressMark): boolean {
+    return this.#stopped.has(mark.run) || this.#hasExpired(mark);
+  }
+
+  #hasExpired(mark: StressMark): boolean {
+    return this.#clock.now() >= this.#until.get(mark)!;
   }
 
   /** What is cheap comes first. */
@@ -87,7 +91,8 @@ export class StressMarks {
         break;
       }
     }
-    this.#known.set(text, { mark, until: this.#clock.now() + mark.expires - now });
+    this.#known.set(text, mark);
+    this.#until.set(mark, this.#clock.now() + mark.expires - now);
     return mark;
   }
 

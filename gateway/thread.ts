@@ -58,6 +58,7 @@ setInterval(() => {
   core.deadlines.look((error) => core.onError(error));
   const { drains } = core.live;
   if (drains.count[0] !== 0) core.tunnels.closeDrained(drains.closed);
+  core.tunnels.closeOver((mark) => core.stress.marks.isOver(mark));
 }, TICK);
 core.queues.onWaiting = () => setTimeout(lookAtQueues, QUEUE_TICK);
 setInterval(() => core.lag.tick(core.clock.now()), LAG_TICK);

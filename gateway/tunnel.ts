@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import { type Deadlines, TICK, Waiting } from "./deadlines.ts";
 import type { Placed } from "../model/fences.ts";
+import type { StressMark } from "../model/stress-mark.ts";
 import { reset } from "./reset.ts";
 import { http1Head } from "./response-head.ts";
 
@@ -22,6 +23,8 @@ function tunnelHead(headers: IncomingHttpHeaders): string {
 export class Tunnels {
   readonly #deadlines: Deadlines;
   readonly #open = new Set<Tunnel>();
+  /** Those of stress traffic among them. */
+  readonly #marked = new Map<Tunnel, StressMark>();
 
   constructor(deadlines: Deadlines) {
     this.#deadlines = deadlines;
@@ -30,12 +33,13 @@ export class Tunnels {
   /**
    * Answers 101 to the client and joins its socket to the unit's.
    *
-   * @param unitId row of the unit · @param placed whose it is · @param early what the client sent behind its request
-   * @param onClosed called once, when both ends are closed
+   * @param unitId row of the unit · @param placed whose it is · @param mark that it was opened with
+   * @param early what the client sent behind its request · @param onClosed called once, when both ends are closed
    */
   open(
     unitId: number,
     placed: Placed,
+    mark: StressMark | undefined,
     response: ServerResponse,
     unit: Duplex,
     headers: IncomingHttpHeaders,
@@ -48,15 +52,22 @@ export class Tunnels {
     unit.allowHalfOpen = true;
     const tunnel: Tunnel = new Tunnel(this.#deadlines, unitId, placed, client, unit, () => {
       this.#open.delete(tunnel);
+      this.#marked.delete(tunnel);
       onClosed();
     });
     this.#open.add(tunnel);
+    if (mark !== undefined) this.#marked.set(tunnel, mark);
     tunnel.open(tunnelHead(headers), early);
   }
 
   /** Closes those to units whose drain does not wait for them any longer. */
   closeDrained(closed: Int32Array): void {
     for (const tunnel of [...this.#open]) if (closed[tunnel.unitId] === 1) tunnel.close();
+  }
+
+  /** Closes those of stress traffic whose run is over. */
+  closeOver(isOver: (mark: StressMark) => boolean): void {
+    for (const [tunnel, mark] of [...this.#marked]) if (isOver(mark)) tunnel.close();
   }
 
   /** Closes those of users whose slots are fenced. @returns how many */

@@ -11,6 +11,7 @@ import {
 import type { CommandAnswer } from "../commands.ts";
 import { Refused } from "../refused.ts";
 import type { StressRun } from "../stress/run.ts";
+import { CLOCKS } from "../stress/runs.ts";
 import { once } from "./once.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { Anything, CommandHeaders, Duration, durationFrom, Name, Reason, responses } from "./schemas.ts";
@@ -81,6 +82,7 @@ const Line = (most: number, description: string) =>
 
 export function registerStress(api: FastifyInstance, plane: Plane): void {
   registerMarks(api, plane);
+  registerMarkedRuns(api, plane);
   registerRuns(api, plane);
 }
 
@@ -289,6 +291,43 @@ function registerMarks(api: FastifyInstance, { desk, commands, mint, now }: Plan
       });
       return { status: 201, headers: {}, body: { header: STRESS_HEADER, mark: mint(mark), ...shown } };
     }),
+  );
+}
+
+/** A run that is none of the control plane's own: nobody watches it, and it ends where its marks are read. */
+function registerMarkedRuns(api: FastifyInstance, { desk, commands }: Plane): void {
+  api.post<{ Params: { run: string }; Body: { reason: string } }>(
+    "/v1/stress-marks/:run/stop",
+    {
+      config: { role: "operator" },
+      schema: {
+        summary: "Stops a run that was not registered: gateways refuse every mark of this name, for an hour",
+        headers: CommandHeaders,
+        params: Type.Object({ run: Run }),
+        body: Type.Object({ reason: Reason }, strict),
+        response: responses(Anything),
+      },
+    },
+    once<{ Params: { run: string }; Body: { reason: string } }>(
+      commands,
+      async ({ params: { run }, body: { reason }, actor }, record) => {
+        if (OWN_RUN.test(run)) {
+          throw new Refused("bad-request", `${run} is a registered run: POST /v1/stress-runs/${run}/stop`);
+        }
+        const answer: CommandAnswer = { status: 200, headers: {}, body: { run, stopped: true } };
+        const isTold = desk.standing?.config.gateway.stress?.stopped?.includes(run) === true;
+        const change = { kind: "stress-stop", run } as const;
+        // No mark lasts longer, and clocks of gateways may be behind.
+        const lay = { change, reason, expiresIn: LONGEST_MARK + CLOCKS, supersedes: undefined };
+        if (isTold) await desk.write({ puts: record(answer) });
+        else {
+          await desk.change({ lay: [lay], remove: [] }, `stress run ${run}`, reason, actor, () =>
+            record(answer),
+          );
+        }
+        return answer;
+      },
+    ),
   );
 }
 

@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { readMark, STRESS_HEADER } from "../../../model/stress-mark.ts";
 import { startControlPlane, startFollower, type TestControlPlane } from "../../support/control-plane.ts";
 import { startGateway, until, writeFiles } from "../../support/gateway.ts";
-import { filesOf, marked, scriptedUnits, statuses, tally, tell } from "./support.ts";
+import { filesOf, marked, scriptedUnits, statuses, tally, tell, websocket } from "./support.ts";
 
 const CLI = new URL("../../../cli/tidegate.mjs", import.meta.url).pathname;
 
@@ -104,6 +104,49 @@ test("what may be asked for is checked; a command that is sent again mints nothi
   const again = await mint(plane, {}, key);
   assert.equal(again.status, 409);
   assert.match(again.body.title, /mint another/);
+});
+
+test("a run of marks that were minted by hand is stopped by its name, its WebSockets, too", async (t) => {
+  const units = await scriptedUnits(t);
+  const plane = await startControlPlane(t, { ...filesOf(units), "gateway.yaml": "" });
+  const gateway = await startFollower(t, plane, "one");
+  const { mark } = (await mint(plane)).body;
+  const { mark: other } = (await mint(plane, { run: "evening-2" })).body;
+  units.sh.upgrades();
+  const [stopped, stays] = [await websocket(gateway.port, mark), await websocket(gateway.port, other)];
+  assert.equal((await marked(gateway, "/hall/1", mark)).status, 200);
+  for (const run of ["sr-1", "sr-99"]) {
+    const registered = await plane.call("POST", `/v1/stress-marks/${run}/stop`, { reason: "a test" });
+    assert.equal(registered.status, 400, JSON.stringify(registered.body));
+  }
+  const said = await tidegate(
+    "stress",
+    "stop",
+    "evening-1",
+    "--reason",
+    "enough",
+    "--control-plane",
+    plane.url,
+  );
+  assert.equal(said.code, 0, said.stderr);
+  assert.match(said.stdout, /marks of run evening-1 count no longer/);
+  await until(
+    "its marks are refused",
+    () => marked(gateway, "/hall/1", mark),
+    ({ status }) => status === 403,
+    5_000,
+  );
+  await until("its WebSocket is closed", async () => stopped.closed, Boolean, 5_000);
+  assert.equal(stays.closed, false);
+  assert.equal((await marked(gateway, "/hall/1", other)).status, 200);
+  // Said twice is said.
+  const again = await plane.call("POST", "/v1/stress-marks/evening-1/stop", { reason: "a test" });
+  assert.equal(again.status, 200, JSON.stringify(again.body));
+  const { overlays } = (await plane.call("GET", "/v1/overlays")).body;
+  assert.deepEqual(
+    overlays.map(({ does }: { does: string }) => does),
+    ["stop stress run evening-1"],
+  );
 });
 
 test("tidegate stress mark prints a mark that works, and nothing else", async (t) => {

@@ -1,6 +1,8 @@
 /** Three scripted units behind a gateway that knows one stress key, and marks signed with it. */
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import type http from "node:http";
+import { connect } from "node:net";
 import type { TestContext } from "node:test";
 import { publicText, STRESS_HEADER, type StressMark, signMark } from "../../../model/stress-mark.ts";
 import { fleetYaml, startGateway, type TestGateway } from "../../support/gateway.ts";
@@ -22,7 +24,16 @@ export class ScriptedUnit {
   readonly seen: Seen[] = [];
   answer: http.RequestListener = (_request, response) => response.end("ok");
   url = "";
+  server: http.Server | undefined;
   close: () => void = () => {};
+
+  /** It takes WebSockets, and says nothing on them. */
+  upgrades(): void {
+    this.server!.on("upgrade", (_request, socket) => {
+      socket.on("error", () => {});
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+    });
+  }
 
   async listen(t: TestContext): Promise<this> {
     const { url, server } = await httpServer(t, (request, response) => {
@@ -30,6 +41,7 @@ export class ScriptedUnit {
       this.answer(request, response);
     });
     this.url = url;
+    this.server = server;
     this.close = () => {
       server.close();
       server.closeAllConnections();
@@ -162,4 +174,22 @@ export function tally(all: readonly number[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const status of all) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
+}
+
+/** A WebSocket of stress traffic; `closed` once the gateway has ended it. */
+export async function websocket(port: number, mark: string): Promise<{ closed: boolean }> {
+  const socket = connect(port, "127.0.0.1");
+  const made = { closed: false };
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    made.closed = true;
+  });
+  const key = "dGhlIHNhbXBsZSBub25jZQ==";
+  socket.write(
+    `GET /hall/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+      `Sec-WebSocket-Key: ${key}\r\n${STRESS_HEADER}: ${mark}\r\n\r\n`,
+  );
+  const [first] = (await once(socket, "data")) as [Buffer];
+  if (!first.toString("latin1").startsWith("HTTP/1.1 101 ")) throw new Error(first.toString("latin1"));
+  return made;
 }
