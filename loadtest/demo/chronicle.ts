@@ -10,7 +10,7 @@ import type { Failover, Figures } from "./window.ts";
 const QUIET_MS = 5000;
 const KEPT = 200;
 
-const DONE: Readonly<Record<Action, string>> = {
+const DONE: Readonly<Record<Exclude<Action, "release">, string>> = {
   kill: "killed",
   revive: "started again",
   hang: "hung",
@@ -56,6 +56,10 @@ export class Chronicle {
   deed(action: Action, target: string): void {
     const deed = { action, target, at: this.#clock.now() };
     this.deeds.push(deed);
+    if (action === "release") {
+      this.write(`a ${target} canary is released: rollout shop begins`, target === "bad" ? "bad" : "good");
+      return;
+    }
     const unit = this.#units.find(({ name }) => name === target);
     const endpoint = this.#units
       .flatMap(({ endpoints }) => endpoints)

@@ -8,7 +8,7 @@ import type { EndpointProcess } from "./processes.ts";
 import type { Stage } from "./stage.ts";
 import { Traffic } from "./traffic.ts";
 import { complaints } from "./verdict.ts";
-import type { DemoEvent, DemoState, UnitState } from "./view.ts";
+import { conditionOf, type DemoEvent, type DemoState, type UnitState } from "./view.ts";
 import { Window } from "./window.ts";
 
 const WINDOW_MS = 10_000;
@@ -87,6 +87,8 @@ export class Demo {
     } else if (command.do === "toggle-hang") {
       const hung = this.#targets(command.target).some(({ condition }) => condition === "hung");
       void this.act(hung ? "resume" : "hang", command.target);
+    } else if (command.do === "release") {
+      void this.act("release", command.target);
     } else if (command.do === "toggle-slow") {
       const slow = this.#targets(command.target).some(({ condition }) => condition === "slow");
       void this.act(slow ? "restore" : "slow", command.target);
@@ -94,8 +96,9 @@ export class Demo {
     this.#show();
   }
 
-  /** @param target a unit's name or an endpoint's letter */
+  /** @param target a unit's name or an endpoint's letter; of a release, `good` or `bad` */
   async act(action: Action, target: string): Promise<void> {
+    if (action === "release") return await this.#release(target);
     const endpoints = this.#targets(target);
     if (endpoints.length === 0) {
       this.#chronicle.write(`there is no unit or endpoint "${target}"`, "bad");
@@ -109,6 +112,15 @@ export class Demo {
       this.#chronicle.deed(action, target);
     } catch (error) {
       this.#chronicle.write(`${target}: not done: ${(error as Error).message}`, "bad");
+    }
+  }
+
+  async #release(target: string): Promise<void> {
+    try {
+      await this.#options.stage.release(target);
+      this.#chronicle.deed("release", target);
+    } catch (error) {
+      this.#chronicle.write(`no release: ${(error as Error).message}`, "bad");
     }
   }
 
@@ -145,6 +157,16 @@ export class Demo {
 
   #figures() {
     return this.#window.figures(this.#options.stage.plan.units.map(({ name }) => name));
+  }
+
+  /** What the buttons show. */
+  get units(): readonly { readonly name: string; readonly condition: string }[] {
+    const { plan } = this.#options.stage;
+    return plan.units.map(({ name }) => ({ name, condition: conditionOf(this.#targets(name)) }));
+  }
+
+  get events(): readonly DemoEvent[] {
+    return this.#chronicle.events;
   }
 
   #show(): void {

@@ -1,12 +1,12 @@
 /** What the demo was told on its command line. */
 import { parseArgs } from "node:util";
 
-export const ACTIONS = ["kill", "revive", "hang", "resume", "slow", "restore"] as const;
+export const ACTIONS = ["kill", "revive", "hang", "resume", "slow", "restore", "release"] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export interface Step {
   readonly action: Action;
-  /** A unit's name, or an endpoint's letter. */
+  /** A unit's name, or an endpoint's letter; of a release, whether the canary is `good` or `bad`. */
   readonly target: string;
   /** Seconds after traffic began. */
   readonly at: number;
@@ -18,6 +18,8 @@ export interface Flags {
   readonly port: number;
   readonly adminPort: number;
   readonly controlPort: number;
+  /** Of the page with buttons. */
+  readonly buttonsPort: number;
   /** First of consecutive ports for the sample units; undefined uses the configuration's own. */
   readonly unitPortsFrom: number | undefined;
   /** Requests per second. */
@@ -27,8 +29,8 @@ export interface Flags {
   readonly script: readonly Step[];
 }
 
-export const USAGE = `Usage: npm start -- [--port 8080] [--admin-port 9090] [--control-port 8090] [--unit-ports-from N]
-                    [--rate 60] [--seconds N] [--script kill:hz@5,revive:hz@12] [--config configs/demo]`;
+export const USAGE = `Usage: npm start -- [--port 8080] [--admin-port 9090] [--control-port 8090] [--buttons-port 8070]
+                    [--unit-ports-from N] [--rate 60] [--seconds N] [--script kill:hz@5,revive:hz@12] [--config configs/demo]`;
 
 /** @throws Error whose message is one sentence about the offending flag */
 export function parseFlags(args: readonly string[]): Flags {
@@ -39,6 +41,7 @@ export function parseFlags(args: readonly string[]): Flags {
       port: { type: "string", default: "8080" },
       "admin-port": { type: "string", default: "9090" },
       "control-port": { type: "string", default: "8090" },
+      "buttons-port": { type: "string", default: "8070" },
       "unit-ports-from": { type: "string" },
       rate: { type: "string", default: "60" },
       seconds: { type: "string" },
@@ -51,6 +54,7 @@ export function parseFlags(args: readonly string[]): Flags {
     port: number("--port", values.port, 0, 65_535),
     adminPort: number("--admin-port", values["admin-port"], 0, 65_535),
     controlPort: number("--control-port", values["control-port"], 0, 65_535),
+    buttonsPort: number("--buttons-port", values["buttons-port"], 0, 65_535),
     unitPortsFrom: from === undefined ? undefined : number("--unit-ports-from", from, 0, 65_000),
     rate: number("--rate", values.rate, 1, 2000),
     seconds: values.seconds === undefined ? undefined : number("--seconds", values.seconds, 1, 86_400),

@@ -28,25 +28,26 @@ interface FleetFile {
   >;
 }
 
-/** `h` hangs, `s` makes slow, and `q` quits. */
-const LETTERS = "abcdefgijklmnoprtuvwxyz";
+/** `h` hangs, `s` makes slow, `r` and `n` release, and `q` quits. */
+const LETTERS = "abcdefgijklmoptuvwxyz";
 
-/** One process for each address, also where services share it. */
+/** One process for each address, also where services share it. Letters go to stable endpoints first. */
 export async function readFleet(directory: string): Promise<readonly DemoUnit[]> {
   const file = parse(await readFile(join(directory, "fleet.yaml"), "utf8")) as FleetFile;
-  const seen = new Set<number>();
-  return Object.entries(file.units).map(([name, { center = false }], index) => {
-    const endpoints: DemoEndpoint[] = [];
-    for (const [service, { pools }] of Object.entries(file.services)) {
-      for (const [version, addresses] of Object.entries(pools[name] ?? {})) {
-        for (const address of addresses) {
+  const seen = new Map<number, DemoEndpoint>();
+  for (const wanted of ["stable", "canary"]) {
+    for (const unit of Object.keys(file.units)) {
+      for (const [service, { pools }] of Object.entries(file.services)) {
+        for (const address of pools[unit]?.[wanted] ?? []) {
           const port = Number(new URL(address).port);
-          if (seen.has(port)) continue;
-          endpoints.push({ letter: LETTERS[seen.size] ?? "", unit: name, service, version, port });
-          seen.add(port);
+          const letter = LETTERS[seen.size] ?? "";
+          if (!seen.has(port)) seen.set(port, { letter, unit, service, version: wanted, port });
         }
       }
     }
+  }
+  return Object.entries(file.units).map(([name, { center = false }], index) => {
+    const endpoints = [...seen.values()].filter(({ unit }) => unit === name);
     return { name, digit: String(index + 1), center, endpoints };
   });
 }

@@ -7,6 +7,8 @@ export type Command =
   | { readonly do: "toggle-kill"; readonly target: string }
   | { readonly do: "toggle-hang"; readonly target: string }
   | { readonly do: "toggle-slow"; readonly target: string }
+  /** A canary, well or not, begins its way through the units. */
+  | { readonly do: "release"; readonly target: "good" | "bad" }
   /** The next digit says which unit. */
   | { readonly do: "ask"; readonly what: Asked }
   | { readonly do: "nothing" };
@@ -25,6 +27,8 @@ export function commandOf(key: string, asked: Asked | undefined, units: readonly
   }
   if (key === "h") return { do: "ask", what: "hang" };
   if (key === "s") return { do: "ask", what: "slow" };
+  if (key === "n") return { do: "release", target: "good" };
+  if (key === "r") return { do: "release", target: "bad" };
   if (unit !== undefined) return { do: "toggle-kill", target: unit.name };
   const endpoint = units.flatMap(({ endpoints }) => endpoints).find(({ letter }) => letter === key);
   return endpoint === undefined ? { do: "nothing" } : { do: "toggle-kill", target: endpoint.letter };

@@ -1,6 +1,7 @@
 /** `npm start`: three units, a gateway, a trickle of traffic, and a view of what it does. See docs/demo.md. */
 import { seededRandom } from "../../model/clock.ts";
 import { Demo } from "./demo.ts";
+import { serveButtons } from "./buttons.ts";
 import { type Flags, parseFlags, USAGE } from "./flags.ts";
 import { planStage, Stage } from "./stage.ts";
 import { Terminal } from "../../host/terminal.ts";
@@ -53,7 +54,8 @@ async function play(flags: Flags): Promise<number> {
   await stage.start();
   console.log(
     `gateway  http://127.0.0.1:${plan.port}  metrics on http://127.0.0.1:${plan.adminPort}/metrics\n` +
-      `console  http://127.0.0.1:${plan.controlPort}  or in a terminal: npx tidegate status --control-plane http://127.0.0.1:${plan.controlPort}`,
+      `console  http://127.0.0.1:${plan.controlPort}  or in a terminal: npx tidegate status --control-plane http://127.0.0.1:${plan.controlPort}\n` +
+      `buttons  http://127.0.0.1:${plan.buttonsPort}  kill a unit, make one slow, release a bad canary`,
   );
 
   let printedSecond = 0;
@@ -81,9 +83,16 @@ async function play(flags: Flags): Promise<number> {
     demo.finish();
   });
 
+  const buttons = await serveButtons({
+    ...{ port: plan.buttonsPort, controlPort: plan.controlPort },
+    units: () => demo.units,
+    events: () => demo.events,
+    act: (action, target) => demo.act(action, target),
+  });
   if (live) terminal.enter((key) => demo.press(key));
   await demo.run();
   terminal.leave();
+  await buttons.close();
 
   if (gatewayEnded) throw new Error(`The gateway ended by itself.\n${stage.gateway.words}`);
   const judged = flags.seconds !== undefined && !interrupted;

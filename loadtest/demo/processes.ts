@@ -9,6 +9,7 @@ import type { Condition } from "./view.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const KEPT_LINES = 20;
 const SLOW_MS = 800;
+const FAIL_SHARE = 0.3;
 const SWITCH_MS = 2_000;
 
 /** One child and the last lines that it wrote. */
@@ -64,7 +65,7 @@ export class EndpointProcess {
     this.condition = "starting";
     void child.exited.then(() => {
       if (this.#child !== child) return;
-      const wasRunning = this.condition === "running" || this.condition === "slow";
+      const wasRunning = ["running", "slow", "failing"].includes(this.condition);
       this.condition = "killed";
       if (wasRunning) this.#onDeath(this.endpoint);
     });
@@ -99,9 +100,16 @@ export class EndpointProcess {
     this.condition = "slow";
   }
 
+  /** Some answers are 500; health checks find nothing: a bad version. @throws Error when it says no */
+  async fail(): Promise<void> {
+    if (this.condition !== "running") return;
+    await this.#switch({ mode: "fail", status: 500, share: FAIL_SHARE });
+    this.condition = "failing";
+  }
+
   /** @throws Error when it says no */
   async restore(): Promise<void> {
-    if (this.condition !== "slow") return;
+    if (this.condition !== "slow" && this.condition !== "failing") return;
     await this.#switch({ mode: "ok" });
     this.condition = "running";
   }

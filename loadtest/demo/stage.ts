@@ -7,6 +7,9 @@ import { copyWithPorts, type DemoEndpoint, type DemoUnit, readFleet } from "./fl
 import { freePorts, requireFree } from "./ports.ts";
 import { ControlPlaneProcess, EndpointProcess, GatewayProcess } from "./processes.ts";
 
+/** In configs/demo/rollouts. */
+const ROLLOUT = "shop";
+const START_MS = 5_000;
 const ROOT = join(import.meta.dirname, "../..");
 
 export interface Plan {
@@ -14,6 +17,7 @@ export interface Plan {
   readonly port: number;
   readonly adminPort: number;
   readonly controlPort: number;
+  readonly buttonsPort: number;
   readonly config: string;
   /** To be removed at the end. */
   readonly copy: string | undefined;
@@ -26,10 +30,11 @@ export async function planStage(flags: Flags): Promise<Plan> {
   let units = await readFleet(own);
   requireTargets(flags.script, units);
   const endpoints = units.flatMap((unit) => unit.endpoints);
-  const [freePort, freeAdmin, freeControl, ...freeUnits] = await freePorts(3 + endpoints.length);
+  const [freePort, freeAdmin, freeControl, freeButtons, ...freeUnits] = await freePorts(4 + endpoints.length);
   const port = flags.port || freePort!;
   const adminPort = flags.adminPort || freeAdmin!;
   const controlPort = flags.controlPort || freeControl!;
+  const buttonsPort = flags.buttonsPort || freeButtons!;
   let config = own;
   let copy: string | undefined;
   if (from !== undefined) {
@@ -44,21 +49,24 @@ export async function planStage(flags: Flags): Promise<Plan> {
       { port, flag: "--port" },
       { port: adminPort, flag: "--admin-port" },
       { port: controlPort, flag: "--control-port" },
+      { port: buttonsPort, flag: "--buttons-port" },
       ...unitPorts.map((unitPort) => ({ port: unitPort, flag: "--unit-ports-from" })),
     ]);
   } catch (error) {
     removeCopy(copy);
     throw error;
   }
-  return { units, port, adminPort, controlPort, config, copy };
+  return { units, port, adminPort, controlPort, buttonsPort, config, copy };
 }
 
 /** @throws Error that names a unit or endpoint of the script that is not there */
 function requireTargets(script: readonly Step[], units: readonly DemoUnit[]): void {
-  const known = units.flatMap(({ name, endpoints }) => [name, ...endpoints.map(({ letter }) => letter)]);
-  const stranger = script.find(({ target }) => !known.includes(target));
-  if (stranger === undefined) return;
-  throw new Error(`--script names "${stranger.target}"; expected one of ${known.join(", ")}.`);
+  const places = units.flatMap(({ name, endpoints }) => [name, ...endpoints.map(({ letter }) => letter)]);
+  for (const { action, target } of script) {
+    const known = action === "release" ? ["good", "bad"] : places;
+    if (known.includes(target)) continue;
+    throw new Error(`--script names "${target}"; expected one of ${known.join(", ")}.`);
+  }
 }
 
 export class Stage {
@@ -89,6 +97,24 @@ export class Stage {
     await this.#controlPlane.ready();
     this.#gateway = new GatewayProcess({ controlPort, data: this.#data, port, adminPort });
     await this.#gateway.ready();
+  }
+
+  /** The canary of every unit is what it is said to be, and its rollout begins. @throws Error with the reason why not */
+  async release(target: string): Promise<void> {
+    const canaries = this.endpoints.filter(({ endpoint }) => endpoint.version === "canary");
+    for (const canary of canaries) {
+      if (target === "bad") await canary.fail();
+      else await canary.restore();
+    }
+    const answer = await fetch(`http://127.0.0.1:${this.plan.controlPort}/v1/rollouts/${ROLLOUT}/start`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ reason: `the demo's ${target} canary` }),
+      signal: AbortSignal.timeout(START_MS),
+    });
+    if (answer.ok) return;
+    const { title } = (await answer.json()) as { title?: string };
+    throw new Error(title ?? `the control plane answers ${answer.status}`);
   }
 
   async stop(): Promise<void> {

@@ -4,7 +4,7 @@ import { styleText } from "node:util";
 import type { ClientFigures } from "./traffic.ts";
 import type { Failover, UnitFigures } from "./window.ts";
 
-export type Condition = "running" | "starting" | "killed" | "hung" | "slow";
+export type Condition = "running" | "starting" | "killed" | "hung" | "slow" | "failing";
 
 export interface EndpointState {
   readonly letter: string;
@@ -60,7 +60,7 @@ const WIDEST_BAR = 30;
 const COLUMNS = [
   ["  UNIT", 11],
   ["HEALTH", 9],
-  ["ENDPOINTS", 10],
+  ["ENDPOINTS", 13],
   ["PROCESSES", 9],
   ["REQ/S", -6],
   ["SHARE", -5],
@@ -169,8 +169,8 @@ function upOf(endpoints: readonly EndpointState[]): string {
   return `${endpoints.filter(({ healthy }) => healthy).length}/${endpoints.length}`;
 }
 
-function conditionOf(endpoints: readonly EndpointState[]): string {
-  for (const condition of ["starting", "hung", "killed", "slow"] as const) {
+export function conditionOf(endpoints: readonly Pick<EndpointState, "condition">[]): string {
+  for (const condition of ["starting", "hung", "killed", "slow", "failing"] as const) {
     const n = endpoints.filter((endpoint) => endpoint.condition === condition).length;
     if (n > 0) return n === endpoints.length ? condition : `${n} ${condition}`;
   }
@@ -213,10 +213,11 @@ function keys({ units, asked }: DemoState, paint: Paint): string {
   const letters = units.flatMap(({ endpoints }) => endpoints.map(({ letter }) => letter));
   const range = `${letters[0] ?? ""}–${letters.at(-1) ?? ""}`;
   return [
-    ` ${paint("bold", digits)} kill / revive`,
+    ` ${paint("bold", digits)} kill`,
     `${paint("bold", range)} one endpoint`,
-    `${paint("bold", "h")} hang / resume`,
-    `${paint("bold", "s")} slow down`,
+    `${paint("bold", "h")} hang`,
+    `${paint("bold", "s")} slow`,
+    `${paint("bold", "n r")} good, bad canary`,
     `${paint("bold", "q")} quit`,
   ].join("   ");
 }

@@ -102,6 +102,8 @@ test("keys", () =>
     const pressed = (key: string, asked?: Asked) => commandOf(key, asked, units);
     assert.deepEqual(pressed("2"), { do: "toggle-kill", target: "sh" });
     assert.deepEqual(pressed("c"), { do: "toggle-kill", target: "c" });
+    assert.deepEqual(pressed("n"), { do: "release", target: "good" });
+    assert.deepEqual(pressed("r"), { do: "release", target: "bad" });
     assert.deepEqual(pressed("h"), { do: "ask", what: "hang" });
     assert.deepEqual(pressed("s"), { do: "ask", what: "slow" });
     assert.deepEqual(pressed("2", "slow"), { do: "toggle-slow", target: "sh" });
@@ -133,6 +135,15 @@ describe("the verdict", () => {
     assert.deepEqual(complaints({ ...calm, deeds, refusedWrites }), [
       "2 writes were refused while all units were up: POST /cart/N 503 (2).",
     ]);
+  });
+  test("excuses what fails while a bad canary is out, and no longer", () => {
+    const released: Deed[] = [{ action: "release", target: "bad", at: 20_000 }];
+    const failures = [failure(19_000, "GET"), failure(25_000, "GET"), failure(90_000, "GET")];
+    assert.deepEqual(complaints({ ...calm, deeds: released, failures }), [
+      "2 requests failed: GET /cart/N 503 (2).",
+    ]);
+    const good: Deed[] = [{ action: "release", target: "good", at: 20_000 }];
+    assert.equal(complaints({ ...calm, deeds: good, failures }).length, 1);
   });
   test("excuses no failed read at any time", () => {
     assert.deepEqual(complaints({ ...calm, deeds, failures: [failure(25_000, "GET")] }), [

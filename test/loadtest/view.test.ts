@@ -62,10 +62,10 @@ describe("view", () => {
       view(state),
       ` Tidegate demo  http://127.0.0.1:8080  metrics on :9090/metrics  running 1:15
 
-   UNIT       HEALTH     ENDPOINTS   PROCESSES   REQ/S  SHARE                             OK     P99
- 1 hz center  unhealthy  a○ b○ 0/2   killed        0.0     0%                              –       –
- 2 sh         healthy    c● d· 1/2   1 hung       45.0    75% █████████████████▎       99.9%  4.2 ms
- 3 sz         unknown    e● f● 2/2   running      15.0    25% █████▊                    100%   1.2 s
+   UNIT       HEALTH     ENDPOINTS      PROCESSES   REQ/S  SHARE                          OK     P99
+ 1 hz center  unhealthy  a○ b○ 0/2      killed        0.0     0%                           –       –
+ 2 sh         healthy    c● d· 1/2      1 hung       45.0    75% ███████████████       99.9%  4.2 ms
+ 3 sz         unknown    e● f● 2/2      running      15.0    25% █████                  100%   1.2 s
 
  client   60.0 req/s · p99 13 ms · sent 4500 · writes refused 20 · failed 0
  gateway  failovers hz→sh 230 · answered without a unit 2.0/s
@@ -73,7 +73,7 @@ describe("view", () => {
  1:10  unit hz killed
  1:11  the gateway finds unit hz unhealthy, 1.2 s later
 
- 1 2 3 kill / revive   a–f one endpoint   h hang / resume   s slow down   q quit`,
+ 1 2 3 kill   a–f one endpoint   h hang   s slow   n r good, bad canary   q quit`,
     );
   });
 

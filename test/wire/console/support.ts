@@ -171,7 +171,7 @@ export interface Visitor {
 /** Somebody with a window of their own. @param width pixels */
 export async function visit(
   browser: Browser,
-  plane: TestControlPlane,
+  plane: Pick<TestControlPlane, "url">,
   options: {
     readonly width?: number;
     readonly height?: number;
