@@ -1,6 +1,6 @@
-/** `tidegate plan rehearse`: a plan run wholly in simulation, and what came of it. */
+/** `tidegate plan rehearse`: a plan run wholly in simulation, or for real on few, and what came of it. */
 import { type Command, Option } from "commander";
-import { ApiFailure, type ApiOptions, runApi, withApi } from "./api-client.ts";
+import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
 import { scaleOf, shareOf } from "./dry-run.ts";
 import { coloured } from "./executions.ts";
 import { withValues } from "./plans.ts";
@@ -11,10 +11,20 @@ interface ProjectedUnit {
   readonly rps: number;
 }
 
+interface Tried {
+  readonly requests: number;
+  readonly errors: number | null;
+  readonly p99: number | null;
+  readonly others: { readonly errors: number | null; readonly p99: number | null };
+}
+
 interface Rehearsal {
   readonly plan: string;
   readonly at: number;
   readonly by: string;
+  readonly manner: "simulation" | "traffic";
+  readonly on?: string;
+  readonly tried?: Tried;
   readonly outcome: string;
   readonly reverted: string;
   readonly says?: string;
@@ -37,26 +47,33 @@ type Given = ApiOptions & {
   readonly writes?: string;
   readonly reason?: string;
   readonly last?: boolean;
+  readonly on?: string;
+  readonly for: string;
 };
 
 const MOST_UNITS = 20;
 
 export function registerRehearsals(plan: Command): void {
   withValues(withApi(plan.command("rehearse")))
-    .description("run a plan wholly in simulation, from how the fleet is now, and file what came of it")
+    .description("run a plan in simulation, or for real on few, and file what came of it")
     .argument("<name>", "the plan")
     .option("--reason <text>", "why; the audit log keeps it", "a rehearsal")
     .option("--at <load>", "another load: x3 is three times what it is now")
     .option("--writes <percentage>", "of the requests of routes that take writes", "50%")
+    .option("--on <whom>", "for real, on a share of the users, such as 1%, or on a run of stress traffic")
+    .option("--for <duration>", "with --on: how long it holds before it is taken back", "30s")
     .addOption(new Option("--last", "what came of the last rehearsal; nothing is run"))
     .addHelpText(
       "after",
       `
-The very engine runs it, and takes it back, on a copy of what holds: nothing of the fleet is touched. Ends with 1 when it did
-not go through, or left something.
+Without --on, the very engine runs it, and takes it back, on a copy of what holds: nothing of the fleet is touched. With --on it
+runs on the fleet, and what it lays is for these alone; what cannot be done to few (moves, limits, hooks) is left out, and said.
+Ends with 1 when it did not go through, or left something.
 
-Example:
-  tidegate plan rehearse evacuate-unit --set unit=sh --at x3`,
+Examples:
+  tidegate plan rehearse evacuate-unit --set unit=sh --at x3
+  tidegate plan rehearse drain-region --set region=shanghai --on 1% --for 2m
+  tidegate plan rehearse drain-region --set region=shanghai --on sr-7`,
     )
     .action((name: string, options: Given) =>
       runApi(options, async (api, print) => {
@@ -67,8 +84,14 @@ Example:
           writes: shareOf(options.writes),
           reason: options.reason,
         };
+        if (options.last !== true && options.on !== undefined) {
+          const { values, reason } = body;
+          const asked = { values, reason, on: options.on, for: options.for };
+          const { id } = await api.call<{ id: string }>("POST", `${path}/rehearse`, asked);
+          await untilBack(api, print, id);
+        }
         const answer =
-          options.last === true
+          options.last === true || options.on !== undefined
             ? await api.call<Rehearsal>("GET", `${path}/rehearsal`)
             : await api.call<Rehearsal>("POST", `${path}/rehearse`, body);
         print.say(answer, () => textOf(answer));
@@ -78,6 +101,43 @@ Example:
         if (answer.reverted !== "reverted") throw new ApiFailure(`${name} could not be taken back exactly`);
       }),
     );
+}
+
+/** How often (ms) a rehearsal on traffic is looked at. */
+const POLL = 500;
+
+/** @throws ApiFailure when it waits for somebody, or was aborted */
+async function untilBack(api: ApiClient, print: Printer, id: string): Promise<void> {
+  let said = "";
+  try {
+    for (;;) {
+      const { state, says, timeline } = await api.call<{
+        state: string;
+        says?: string;
+        timeline: readonly { what: string; step?: string }[];
+      }>("GET", `/v1/executions/${id}`);
+      if (state === "reverted") return;
+      if (state === "held" || state === "aborted") {
+        throw new ApiFailure(`${id} is ${state}: ${says ?? ""}; tidegate plan revert ${id} takes it back`);
+      }
+      const last = timeline.at(-1);
+      const text = `${id} ${state}: ${last?.step === undefined ? "" : `step ${last.step} `}${last?.what ?? ""}`;
+      if (text !== said) print.progress(text);
+      said = text;
+      await new Promise((resolve) => setTimeout(resolve, POLL));
+    }
+  } finally {
+    if (said !== "") print.endProgress();
+  }
+}
+
+function triedText({ requests, errors, p99, others }: Tried): string {
+  const share = (of: number | null): string => (of === null ? "no data" : `${(of * 100).toFixed(2)} %`);
+  const ms = (of: number | null): string => (of === null ? "no data" : `${of.toFixed(0)} ms`);
+  return (
+    `${requests} of their requests in the last 10 s: ${share(errors)} failed, p99 ${ms(p99)}; ` +
+    `of the others' ${share(others.errors)}, ${ms(others.p99)}`
+  );
 }
 
 function textOf({
@@ -92,6 +152,9 @@ function textOf({
   before,
   after,
   assumed,
+  manner,
+  on,
+  tried,
 }: Rehearsal): string {
   const why = says === undefined ? "" : `: ${says}`;
   const rows = steps.map((step) => [
@@ -109,7 +172,10 @@ function textOf({
     `${paint("bold", plan)}, rehearsed by ${by} at ${moment(at)}: ${coloured(outcome)}${why}, then ${coloured(reverted)}`,
     table(["step", "what", "state", "took", "says"], rows),
     ...(units.length === 0 ? [] : [table(["unit", "rps before", "after"], units)]),
-    `took ${seconds(took)} of the fleet's time; ${assumed.join("; ")}`,
+    ...(tried === undefined ? [] : [triedText(tried)]),
+    manner === "traffic"
+      ? [`took ${seconds(took)}, on ${on}`, ...assumed].join("; ")
+      : `took ${seconds(took)} of the fleet's time; ${assumed.join("; ")}`,
   ].join("\n");
 }
 

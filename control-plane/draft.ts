@@ -1,7 +1,13 @@
 /** A change that was worked out on what stands, and not yet written: what a preview shows and what the desk writes. */
 import type { Config } from "../model/config.ts";
 import { effective, placementEpoch } from "../model/effective.ts";
-import { conflictOf, describeChange, type Overlay, type OverlayChange } from "../model/overlay.ts";
+import {
+  type Audience,
+  conflictOf,
+  describeChange,
+  type Overlay,
+  type OverlayChange,
+} from "../model/overlay.ts";
 import { formatProblem, type Problem } from "../model/problem.ts";
 import { type Base, readBase } from "./base.ts";
 import { Refused } from "./refused.ts";
@@ -43,6 +49,8 @@ export interface OverlayRequest {
   readonly expiresIn: number | undefined;
   /** The overlay that it takes the place of. */
   readonly supersedes: string | undefined;
+  /** Missing: everybody. */
+  readonly for?: Audience;
 }
 
 /** @throws Refused when the files are invalid, or do not carry the overlays */
@@ -101,7 +109,7 @@ export function draftOverlays(before: Standing, set: OverlaySet, owner: string, 
   let overlays = before.overlays.filter((o) => !removed.includes(o));
   const laid: Overlay[] = [];
   for (const overlay of set.restore ?? []) {
-    checkConflict(overlay.change, overlays);
+    checkConflict(overlay, overlays);
     overlays = [...overlays, overlay];
   }
   for (const request of set.lay) {
@@ -110,7 +118,7 @@ export function draftOverlays(before: Standing, set: OverlaySet, owner: string, 
       removed.push(replaced);
       overlays = overlays.filter((o) => o !== replaced);
     }
-    checkConflict(request.change, overlays);
+    checkConflict(request, overlays);
     const place = laid.length === 0 ? "" : `.${laid.length + 1}`;
     const overlay: Overlay = {
       id: `ov-${revision.number + 1}${place}`,
@@ -119,6 +127,7 @@ export function draftOverlays(before: Standing, set: OverlaySet, owner: string, 
       reason: request.reason,
       since: now,
       expires: request.expiresIn === undefined ? undefined : now + request.expiresIn,
+      ...(request.for === undefined ? {} : { for: request.for }),
     };
     laid.push(overlay);
     overlays = [...overlays, overlay];
@@ -162,8 +171,15 @@ function find({ overlays }: Standing, id: string, what: string): Overlay {
   throw new Refused("not-found", `there is no overlay ${id}${what}; tidegate overlay ls lists them`);
 }
 
-function checkConflict(change: OverlayChange, others: readonly Overlay[]): void {
-  const conflict = conflictOf(change, others);
+/** What is for few and what is for everybody do not write the same. */
+function checkConflict(
+  { change, for: audience }: Pick<Overlay, "change" | "for">,
+  others: readonly Overlay[],
+): void {
+  const conflict = conflictOf(
+    change,
+    others.filter((other) => (other.for === undefined) === (audience === undefined)),
+  );
   if (conflict === undefined) return;
   const { overlay, field } = conflict;
   const { id, owner: by, reason } = overlay;

@@ -109,6 +109,7 @@ export function identify(
     startedAt,
     httpVersion: request.httpVersion,
     stress: stressed?.unit,
+    run: stressed?.run,
     mark: stressed,
   };
 }

@@ -6,7 +6,7 @@
  * Atomics, because it must be exact across threads.
  */
 
-import type { Drains } from "../model/decide.ts";
+import type { Drains } from "../model/table.ts";
 import { BreakerBoard } from "./breaker-board.ts";
 import { MAX_UNITS, UnitLoad } from "./unit-load.ts";
 import { URGENCIES } from "./waiting-line.ts";

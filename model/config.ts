@@ -3,6 +3,7 @@ import type { Fleet } from "./fleet.ts";
 import type { Forecast } from "./forecast/forecast.ts";
 import type { GatewaySettings } from "./gateway-settings.ts";
 import type { Limit } from "./limit.ts";
+import type { Audience, Overlay } from "./overlay.ts";
 import type { Plan } from "./plan.ts";
 import type { Rollout } from "./rollout/rollout.ts";
 import type { Route } from "./route.ts";
@@ -23,6 +24,12 @@ export interface Staged {
   readonly salt: string;
 }
 
+/** What a rehearsal lays, for its audience alone. One at a time. */
+export interface Trial {
+  readonly audience: Audience;
+  readonly overlays: readonly Pick<Overlay, "id" | "change" | "since">[];
+}
+
 /** One whole, valid configuration with every default filled in: plain data. */
 export interface Config {
   readonly fleet: Fleet;
@@ -35,6 +42,8 @@ export interface Config {
   readonly breakers?: readonly ForcedBreaker[];
   /** Set by overlays, never by a file. */
   readonly staged?: Staged;
+  /** Set by overlays, never by a file. */
+  readonly trial?: Trial;
   /** By name: the control plane's business, too. */
   readonly plans?: readonly Plan[];
   readonly rollouts?: readonly Rollout[];

@@ -6,20 +6,12 @@ import type { KeySource, Version } from "./fleet.ts";
 import { canaryPoint, drainPoint, slotOf } from "./hash.ts";
 import { type HeaderList, headerValue } from "./header-list.ts";
 import { CONTRADICTORY_KEY, keyFrom, type PathParams } from "./partition-key.ts";
-import type { CompiledRoute, EndpointPool, StagedTable, Table, UnitPools } from "./table.ts";
+import type { CompiledRoute, Drains, EndpointPool, StagedTable, Table, UnitPools } from "./table.ts";
 
 /** Live health, one integer per endpoint id; 0 means that it may be used. Shared memory in a gateway. */
 export interface Health {
   readonly endpoints: Int32Array;
   readonly drains?: Drains;
-}
-
-/** Units that are given no new work, as far as their ramps have come. */
-export interface Drains {
-  /** One number: how many units are drained, in part or whole. */
-  readonly count: Int32Array;
-  /** By unit id: hundredths of its requests that have moved, 0 to 100. */
-  readonly moved: Int32Array;
 }
 
 /** Bits of an endpoint's health. */
@@ -41,6 +33,8 @@ export interface RouteRequest {
   readonly client: string;
   /** The unit that a verified stress mark names: the request is no user's, and goes there or nowhere. */
   readonly stress?: string | undefined;
+  /** Its run. */
+  readonly run?: string | undefined;
 }
 
 export type VersionCause = "stable" | "canary-header" | "canary-pin" | "canary-share";
@@ -94,13 +88,19 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
   return table.staged === undefined ? decision : decideStaged(table.staged, decision, health, request);
 }
 
-/** A user sees the routes that are on their way where their unit's share says so, whichever unit serves them. */
+/**
+ * A user sees the routes that are on their way where their unit's share says so, whichever unit serves them. Stress traffic
+ * that rehearses stands in for users, and is placed as they would be.
+ */
 function decideStaged(
-  { table, shares, seed }: StagedTable,
+  { table, shares, seed, run }: StagedTable,
   decision: Decision | Refusal,
   health: Health,
   request: RouteRequest,
 ): Decision | Refusal {
+  if (run !== undefined) {
+    return request.run === run ? decideBy(table, health, { ...request, stress: undefined }) : decision;
+  }
   if (request.stress !== undefined) return decision;
   const next = decideBy(table, health, request);
   // Of a route that is new nobody else says where its user lives.
@@ -165,6 +165,9 @@ export function place(
   const { drains } = health;
   if (drains !== undefined && drains.count[0] !== 0 && candidates.length > 1) {
     candidates = drainedLast(drains, candidates, key ?? request.client);
+  }
+  if (table.drains !== undefined && candidates.length > 1) {
+    candidates = drainedLast(table.drains, candidates, key ?? request.client);
   }
   const found = nextCandidate(health, candidates, tester ?? "stable", versionKey, 0);
   const first = found === -1 ? 0 : found;

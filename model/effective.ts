@@ -2,7 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Placement, Service, Unit } from "./fleet.ts";
 import type { Limit } from "./limit.ts";
-import { describeChange, type Overlay, type OverlayChange } from "./overlay.ts";
+import { describeOverlay, type Overlay, type OverlayChange } from "./overlay.ts";
 import type { Route } from "./route.ts";
 import { formatSlotRanges, type SlotRange, slotsOf } from "./slots.ts";
 
@@ -20,17 +20,61 @@ class Misfit extends Error {}
 export function effective(base: Config, overlays: Iterable<Overlay>): Effective {
   let config = base;
   const misfits: string[] = [];
-  for (const overlay of overlays) {
+  const trial: Overlay[] = [];
+  const fit = (overlay: Overlay, change: () => Config): void => {
     try {
-      config = lay(config, overlay);
+      config = change();
     } catch (error) {
       if (!(error instanceof Misfit)) throw error;
-      misfits.push(
-        `overlay ${overlay.id} (${describeChange(overlay.change)}) does not fit: ${error.message}`,
-      );
+      misfits.push(`overlay ${overlay.id} (${describeOverlay(overlay)}) does not fit: ${error.message}`);
+    }
+  };
+  for (const overlay of overlays) {
+    if (overlay.for === undefined) fit(overlay, () => lay(config, overlay));
+    else trial.push(overlay);
+  }
+  if (config.staged !== undefined) config = withStaged(config, overlays);
+  for (const overlay of trial) fit(overlay, () => withTrial(config, overlay));
+  return { config, misfits };
+}
+
+/** What one of a rehearsal adds, where it fits what holds for everybody. */
+function withTrial(config: Config, { id, change, since, for: audience }: Overlay): Config {
+  const before = config.trial;
+  if (config.staged !== undefined) {
+    throw new Misfit("other routes are on their way; rehearse when their rollout is over");
+  }
+  if (before !== undefined && JSON.stringify(before.audience) !== JSON.stringify(audience)) {
+    throw new Misfit("another rehearsal is under way");
+  }
+  const overlays = [...(before?.overlays ?? []), { id, change, since }];
+  const next: Config = { ...config, trial: { audience: audience!, overlays } };
+  trialOf(next);
+  return next;
+}
+
+/**
+ * What the audience of a trial is served. A drain is whole at once: its ramp moves users by degrees, and they are few. A
+ * breaker that is held open is a service without a pool there.
+ *
+ * @throws never on what `effective` returned
+ */
+export function trialOf({ trial, ...rest }: Config): { config: Config; drained: ReadonlySet<string> } {
+  let config: Config = rest;
+  const drained = new Set<string>();
+  for (const overlay of trial?.overlays ?? []) {
+    const { change } = overlay;
+    const laid = lay(config, overlay);
+    if (change.kind === "drain") drained.add(change.unit);
+    else if (change.kind !== "breaker") config = laid;
+    else if (change.state === "open") {
+      config = withService(config, change.service, (service) => {
+        const { [change.unit]: _, ...pools } = service.pools;
+        return { ...service, pools };
+      });
     }
   }
-  return { config: config.staged === undefined ? config : withStaged(config, overlays), misfits };
+  return { config, drained };
 }
 
 /** What operators do to a route they do to it in either form. */
@@ -39,7 +83,7 @@ function withStaged(config: Config, overlays: Iterable<Overlay>): Config {
   let next: Config = { ...rest, routes: staged!.routes };
   for (const overlay of overlays) {
     const { change } = overlay;
-    if (change.kind !== "degrade" && change.kind !== "mirror") continue;
+    if (overlay.for !== undefined || (change.kind !== "degrade" && change.kind !== "mirror")) continue;
     if (next.routes.some(({ name }) => name === change.route)) next = lay(next, overlay);
   }
   return { ...config, staged: { ...staged!, routes: next.routes } };
@@ -52,7 +96,7 @@ function checkRoutes(routes: readonly Route[], { fleet, limits }: Config): void 
   }
 }
 
-function lay(config: Config, { change, since }: Overlay): Config {
+function lay(config: Config, { change, since }: Pick<Overlay, "change" | "since">): Config {
   const { fleet } = config;
   switch (change.kind) {
     case "drain": {

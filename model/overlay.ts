@@ -90,6 +90,11 @@ export type OverlayKind = OverlayChange["kind"];
 /** Of which there can be many fields, told apart by number. */
 type Placing = Extract<OverlayChange, { readonly slots: unknown }>;
 
+/** Whom an overlay is for where it is for few: a rehearsal's users, or the stress traffic of one run. */
+export type Audience =
+  | { readonly kind: "users"; readonly share: number; readonly salt: string }
+  | { readonly kind: "stress"; readonly run: string };
+
 export interface Overlay {
   /** `ov-7`; never given twice. */
   readonly id: string;
@@ -100,6 +105,8 @@ export interface Overlay {
   readonly since: number;
   /** Milliseconds since 1970 at which it is taken away; undefined: when somebody does. */
   readonly expires: number | undefined;
+  /** Missing: everybody. */
+  readonly for?: Audience;
 }
 
 /** The fields of the configuration that a change writes, by stable names. */
@@ -159,6 +166,17 @@ export function conflictOf(change: OverlayChange, others: Iterable<Overlay>): Ov
     for (const field of fieldsOf(overlay.change)) if (fields.has(field)) return { overlay, field };
   }
   return undefined;
+}
+
+/** For people: what it does, and to whom. */
+export function describeOverlay({ change, for: audience }: Pick<Overlay, "change" | "for">): string {
+  if (audience === undefined) return describeChange(change);
+  return `${describeChange(change)}, for ${describeAudience(audience)} alone (a rehearsal)`;
+}
+
+export function describeAudience(audience: Audience): string {
+  if (audience.kind === "stress") return `the stress traffic of run ${audience.run}`;
+  return `${percent(audience.share)} of the users`;
 }
 
 /** For people: what a change does, in a few words. */

@@ -42,7 +42,7 @@ export const MOST_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 const CHUNK = 16;
 
 export function sectionsOf(config: Config): Sections {
-  const { fleet, routes, limits, gateway, breakers, staged } = config;
+  const { fleet, routes, limits, gateway, breakers, staged, trial } = config;
   const { placement, services, ...rest } = fleet;
   const sections = new Map<string, unknown>([
     ["units", rest],
@@ -56,6 +56,7 @@ export function sectionsOf(config: Config): Sections {
     const { routes: next, ...shares } = staged;
     sections.set("staged", shares).set("staged-routes", next);
   }
+  if (trial !== undefined) sections.set("trial", trial);
   const chunks = chunksOf(routes);
   sections.set("routes", [...chunks.keys()]);
   for (const [name, chunk] of chunks) sections.set(name, chunk);
@@ -91,6 +92,7 @@ export function configFrom(sections: Sections): Config {
     gateway: read("gateway"),
     safety: NO_SAFETY,
     ...(sections.has("breakers") ? { breakers: read("breakers") } : {}),
+    ...(sections.has("trial") ? { trial: read("trial") } : {}),
     ...(sections.has("staged")
       ? { staged: { ...read<Omit<Staged, "routes">>("staged"), routes: read("staged-routes") } }
       : {}),

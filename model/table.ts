@@ -4,6 +4,7 @@
  */
 import { compileFences, type Fences } from "./fences.ts";
 import type { Config } from "./config.ts";
+import { trialOf } from "./effective.ts";
 import type { CanaryPolicy, Fleet, KeySource, Service, Unit, Version } from "./fleet.ts";
 import { hashKey } from "./hash.ts";
 import type { Route } from "./route.ts";
@@ -100,25 +101,39 @@ export interface Table {
   readonly pins: ReadonlyMap<string, number>;
   /** Undefined where nothing is fenced. */
   readonly fences: Fences | undefined;
-  /** Undefined where no other routes are on their way. */
+  /** Undefined where no other routes are on their way, and nothing is rehearsed. */
   readonly staged: StagedTable | undefined;
+  /** Units that a rehearsal gives no new work; undefined: none. */
+  readonly drains: Drains | undefined;
   readonly center: number;
   /** Unit indexes, nearest first, for `nearest` routes. */
   readonly nearest: readonly number[];
   readonly endpointCount: number;
 }
 
-/** Other routes on the same fleet, for a share of the users of some units. */
+/** Units that are given no new work, as far as their ramps have come. */
+export interface Drains {
+  /** One number: how many units are drained, in part or whole. */
+  readonly count: Int32Array;
+  /** By unit id: hundredths of its requests that have moved, 0 to 100. */
+  readonly moved: Int32Array;
+}
+
+/** Another table on the same fleet for few: other routes on their way, or what is rehearsed. */
 export interface StagedTable {
   readonly table: Table;
-  /** By unit index, 0 to 1. */
+  /** Of the users who live in a unit, by its index: 0 to 1. */
   readonly shares: Float64Array;
   readonly seed: number;
+  /** It is for the stress traffic of this run, which is placed as users are, and for nobody else. */
+  readonly run: string | undefined;
 }
 
 export interface CompileOptions {
-  /** These are routes on their way. */
+  /** These are routes on their way, or a rehearsal's. */
   readonly isStaged?: boolean;
+  /** Units that are given no new work from the beginning. */
+  readonly drained?: ReadonlySet<string>;
   /** Region the gateway stands in; `nearest` begins there. Undefined: the order of the file. */
   readonly region?: string | undefined;
   /** Row of live state for an endpoint. By default endpoints are numbered in order. */
@@ -194,6 +209,7 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
         spec.fallback?.stale !== undefined ||
         config.limits.some((l) => l.by.includes("user") && spec.limits.includes(l.name)) ||
         config.staged !== undefined ||
+        config.trial !== undefined ||
         options.isStaged === true,
       isStaged: options.isStaged === true,
     }),
@@ -214,8 +230,25 @@ export function compileTable(config: Config, options: CompileOptions = {}): Tabl
     center: units.findIndex((u) => u.spec.center),
     nearest: nearestUnits(fleet, options.region),
     endpointCount,
-    staged: stagedTable(config, options),
+    staged: config.trial === undefined ? stagedTable(config, options) : trialTable(config, options),
+    drains: drainsOf(units, options.drained ?? new Set()),
   };
+}
+
+function drainsOf(units: readonly CompiledUnit[], drained: ReadonlySet<string>): Drains | undefined {
+  if (drained.size === 0) return undefined;
+  const moved = new Int32Array(Math.max(...units.map(({ id }) => id)) + 1);
+  for (const { id, name } of units) if (drained.has(name)) moved[id] = 100;
+  return { count: Int32Array.of(drained.size), moved };
+}
+
+function trialTable(config: Config, options: CompileOptions): StagedTable {
+  const { audience } = config.trial!;
+  const { config: tried, drained } = trialOf(config);
+  const table = compileTable(tried, { ...options, isStaged: true, drained });
+  if (audience.kind === "stress") return { table, shares: new Float64Array(0), seed: 0, run: audience.run };
+  const shares = new Float64Array(table.units.length).fill(audience.share);
+  return { table, shares, seed: hashKey(audience.salt), run: undefined };
 }
 
 function stagedTable(config: Config, options: CompileOptions): StagedTable | undefined {
@@ -223,7 +256,7 @@ function stagedTable(config: Config, options: CompileOptions): StagedTable | und
   if (staged === undefined || Object.values(staged.units).every((share) => share === 0)) return undefined;
   const table = compileTable({ ...rest, routes: staged.routes }, { ...options, isStaged: true });
   const shares = Float64Array.from(table.units, ({ name }) => staged.units[name] ?? 0);
-  return { table, shares, seed: hashKey(staged.salt) };
+  return { table, shares, seed: hashKey(staged.salt), run: undefined };
 }
 
 /** Those on their way among them. */

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { VERSIONS } from "../../model/fleet.ts";
 import { LIMIT_MODES } from "../../model/limit.ts";
-import { describeChange, type Overlay, type OverlayChange } from "../../model/overlay.ts";
+import { describeChange, describeOverlay, type Overlay, type OverlayChange } from "../../model/overlay.ts";
 import type { CommandAnswer } from "../commands.ts";
 import {
   type Actor,
@@ -119,7 +119,7 @@ export function registerOverlays(api: FastifyInstance, plane: Plane): void {
     async (request, reply) => {
       if (isSeen(request, reply, desk.standing?.revision.number ?? 0)) return reply;
       const { page, next } = pageOf(desk.standing?.overlays ?? [], ({ id }) => id, request.query);
-      return { overlays: page.map((o) => ({ ...o, does: describeChange(o.change) })), next };
+      return { overlays: page.map((o) => ({ ...o, does: describeOverlay(o) })), next };
     },
   );
 

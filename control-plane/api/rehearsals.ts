@@ -1,18 +1,21 @@
-/** Plans run wholly in simulation, and what came of it. */
+/** Plans rehearsed, wholly in simulation or for real on few, and what came of it. */
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { Config } from "../../model/config.ts";
 import { checkPlan } from "../../model/plan-check.ts";
 import type { CommandAnswer } from "../commands.ts";
-import { needed } from "../draft.ts";
+import { type Actor, needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { digestOfTouched, REHEARSAL, type Rehearsal } from "../rehearsals/rehearsal.ts";
 import { simulate } from "../rehearsals/simulate.ts";
-import { prepare } from "../runbook/preparation.ts";
+import type { Audience } from "../../model/overlay.ts";
+import { asRehearsal, isRehearsing } from "../rehearsals/on-traffic.ts";
+import type { Execution } from "../runbook/execution.ts";
+import { checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
 import type { Store } from "../store/store.ts";
-import { once } from "./once.ts";
+import { once, type Record as Recorded } from "./once.ts";
 import { PlanName, Values } from "./plan-shapes.ts";
-import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
+import { Anything, CommandHeaders, Duration, durationFrom, Reason, responses } from "./schemas.ts";
 import type { Plane } from "./server.ts";
 
 interface Body {
@@ -20,12 +23,21 @@ interface Body {
   readonly scale?: number;
   readonly writes?: number;
   readonly reason: string;
+  readonly on?: string;
+  readonly for?: string;
 }
+
+/** Of a rehearsal on traffic: how long (ms) it holds when it went through. */
+const HOLDS = "30s";
+const LEAST_HOLD = 1_000;
+const MOST_HOLD = 3_600_000;
+/** Of the users: a rehearsal on more is none. */
+const MOST_SHARE = 0.5;
 
 const PAGE = 500;
 
 export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
-  const { desk, store, commands, sight, hooks, gateways, epoch, now, monotonic } = plane;
+  const { desk, store, commands, engine, sight, hooks, gateways, epoch, now, monotonic } = plane;
   let isBusy = false;
 
   api.get<{ Params: { name: string } }>(
@@ -55,7 +67,8 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
     {
       config: { role: "operator" },
       schema: {
-        summary: "Runs a plan wholly in simulation, from how the fleet is now, and files what came of it",
+        summary:
+          "Rehearses a plan: in simulation, answered with the report; or for real on few (`on`), answered with the execution",
         headers: CommandHeaders,
         params: Type.Object({ name: PlanName }),
         body: Type.Object(
@@ -63,14 +76,23 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
             values: Type.Optional(Values),
             scale: Type.Optional(Type.Number({ minimum: 0, maximum: 1000 })),
             writes: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+            on: Type.Optional(
+              Type.String({
+                pattern: "^([0-9.]{1,8} ?%|[a-z0-9][a-z0-9._-]{0,62})$",
+                description:
+                  "a share of the users, such as 1%; or the run of stress traffic that stands in for them",
+              }),
+            ),
+            for: Type.Optional(Duration),
             reason: Reason,
           },
           { additionalProperties: false },
         ),
-        response: responses(Anything),
+        response: { ...responses(Anything), 201: Anything },
       },
     },
     once<{ Params: { name: string }; Body: Body }>(commands, async ({ params, body, actor }, record) => {
+      if (body.on !== undefined) return await onTraffic(params.name, body, body.on, actor, record);
       if (isBusy) throw new Refused("too-many", "another plan is being rehearsed; try again in some seconds");
       const standing = needed(desk.standing);
       const { config } = standing;
@@ -97,6 +119,44 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
       }
     }),
   );
+
+  const onTraffic = async (
+    name: string,
+    { values = {}, reason, for: lasting = HOLDS }: Body,
+    on: string,
+    actor: Actor,
+    record: Recorded,
+  ): Promise<CommandAnswer> => {
+    const { config } = needed(desk.standing);
+    const lasts = durationFrom(lasting);
+    if (lasts === undefined || lasts < LEAST_HOLD || lasts > MOST_HOLD) {
+      throw new Refused("bad-request", `for is ${lasting}; expected a duration from 1s to 1h`);
+    }
+    const request = { plan: name, values, reason, supersedes: undefined };
+    const prepared = prepare(request, config, hooks);
+    checkRequired(prepared, config, sight);
+    const told = (made: Execution): CommandAnswer => ({
+      status: 201,
+      headers: { location: `/v1/executions/${made.id}` },
+      body: made,
+    });
+    return told(
+      await engine.start(
+        (id) => {
+          const other = engine.all.find(isRehearsing);
+          if (other !== undefined) {
+            throw new Refused(
+              "conflict",
+              `${other.id} (plan ${other.plan.name}) is rehearsed on traffic; wait, or revert it`,
+            );
+          }
+          const execution = executionOf(id, prepared, request, actor, now(), undefined);
+          return asRehearsal(execution, audienceOf(on, id), lasts);
+        },
+        (made) => record(told(made)),
+      ),
+    );
+  };
 
   /** @throws Refused */
   const file = (rehearsal: Rehearsal, also: Parameters<typeof desk.write>[0]["puts"], from: string) => {
@@ -165,4 +225,12 @@ export async function lastRehearsals(store: Store, config: Config): Promise<Map<
     if (page.length < PAGE) return found;
     after = page.at(-1)!.id;
   }
+}
+
+/** @throws Refused when it is no share that may be rehearsed on */
+function audienceOf(on: string, id: string): Audience {
+  if (!on.endsWith("%")) return { kind: "stress", run: on };
+  const share = Number(on.slice(0, -1)) / 100;
+  if (share > 0 && share <= MOST_SHARE) return { kind: "users", share, salt: `rehearsal ${id}` };
+  throw new Refused("bad-request", `on is ${on}; expected a share of the users up to ${MOST_SHARE * 100}%`);
 }

@@ -1,6 +1,6 @@
 /** What holds, and who serves it. */
 import type { FastifyInstance } from "fastify";
-import { describeChange } from "../../model/overlay.ts";
+import { describeOverlay } from "../../model/overlay.ts";
 import { drainStandings, gatewayStandings } from "../fleet-gateways.ts";
 import { unitStandings } from "../fleet-units.ts";
 import { fleetViews } from "../fleet-views.ts";
@@ -42,7 +42,7 @@ function statusOf({ desk, gateways, epoch, store, now }: Plane, query: NamedPage
     units: unitStandings(units, known),
     drains: drainStandings(units, known, silence),
     views: fleetViews(gateways.live().flatMap(({ report }) => report ?? [])),
-    overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeChange(o.change) })),
+    overlays: (standing?.overlays ?? []).map((o) => ({ ...o, does: describeOverlay(o) })),
     gateways: gatewayStandings(page, revision?.number ?? 0, silence),
     next,
   };

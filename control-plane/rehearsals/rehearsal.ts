@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Config } from "../../model/config.ts";
 import type { ProjectedUnit } from "../../model/projection.ts";
 import type { Step } from "../../model/plan-step.ts";
+import type { Tried } from "../runbook/execution.ts";
 import { touched } from "../runbook/program.ts";
 
 /** Document kind; its id is the plan's name. */
@@ -17,10 +18,14 @@ export interface RehearsedStep {
   readonly says: string | undefined;
 }
 
+export type RehearsedUnit = Pick<ProjectedUnit, "unit" | "rps">;
+
 export interface Rehearsal {
   readonly plan: string;
-  /** Nothing of the fleet was touched: an engine of its own, on a copy. */
-  readonly manner: "simulation";
+  /** `simulation`: nothing of the fleet was touched, an engine of its own ran it on a copy; `traffic`: for real, on few. */
+  readonly manner: "simulation" | "traffic";
+  /** Of traffic: whose. */
+  readonly on?: string;
   readonly values: Readonly<Record<string, string>>;
   readonly at: number;
   readonly by: string;
@@ -33,8 +38,10 @@ export interface Rehearsal {
   /** Milliseconds of the fleet's time. */
   readonly took: number;
   readonly steps: readonly RehearsedStep[];
-  readonly before: readonly ProjectedUnit[];
-  readonly after: readonly ProjectedUnit[];
+  readonly before: readonly RehearsedUnit[];
+  readonly after: readonly RehearsedUnit[];
+  /** Of traffic: how those fared on whom it was rehearsed, while it held. */
+  readonly tried?: Tried;
   readonly assumed: readonly string[];
   /** Of the plan, and of the parts of the configuration that its steps touch. */
   readonly digest: string;

@@ -18,6 +18,7 @@ import { Refused } from "../refused.ts";
 import { type Execution, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
 import { failing, owning } from "./owning.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
+import { forAudience, leftOut } from "../rehearsals/on-traffic.ts";
 import type { Progress, Rollouts } from "../rollouts/rolling.ts";
 import { backOf } from "../rollouts/taking-back.ts";
 import type { Sight } from "./sight.ts";
@@ -90,6 +91,9 @@ export class Driver {
   }
 
   async #drive(writer: Writer, leaf: Leaf): Promise<boolean> {
+    const { execution } = writer;
+    const unfit = execution.runs[leaf.path] === undefined ? leftOut(execution, leaf) : undefined;
+    if (unfit !== undefined) return await this.#end(writer, leaf, "done", unfit);
     try {
       if (isAct(leaf)) return await this.#act(writer, leaf);
       return await this.#control(writer, leaf);
@@ -255,7 +259,7 @@ export class Driver {
     if (run !== undefined && run.revision === undefined && !this.#isOver(execution, leaf, run.since, AGAIN))
       return false;
     if (run?.revision === undefined) {
-      const set = setOf(leaf, execution, standing);
+      const set = forAudience(setOf(leaf, execution, standing), execution);
       if (set.lay.length + set.remove.length === 0)
         return await this.#end(writer, leaf, "done", "nothing to do");
       const before = standing.overlays;

@@ -1,5 +1,5 @@
 /** How an execution ends, and what its time being over leads to. Pure. */
-import { type Execution, withEntry } from "./execution.ts";
+import { type Execution, type TimelineEntry, withEntry } from "./execution.ts";
 import { isFinished } from "./program.ts";
 
 const ASKS = "its time is over: revert it, or leave it";
@@ -18,9 +18,14 @@ export function isEnding({ state, expiresAt, says }: Execution): boolean {
 }
 
 /** The time that its plan gave it is over. */
-export function expired(execution: Execution, at: number): Execution {
+export function expired(execution: Execution, at: number, figures: TimelineEntry["figures"]): Execution {
   const reverts = execution.plan.expires?.end === "revert";
-  const entry = { at, by: "tidegate", what: reverts ? "its time is over: reverting" : ASKS };
+  const entry = {
+    at,
+    by: "tidegate",
+    what: reverts ? "its time is over: reverting" : ASKS,
+    ...(figures === undefined ? {} : { figures }),
+  };
   const reverting: Execution = { ...execution, state: "reverting", revertedBy: "tidegate" };
   return withEntry(reverts ? reverting : { ...execution, says: ASKS }, entry);
 }
@@ -28,7 +33,14 @@ export function expired(execution: Execution, at: number): Execution {
 /** When a plan went through to its end last; undefined: none of these did. */
 export function provenAt(executions: readonly Execution[], name: string): number | undefined {
   const ends = executions.flatMap(({ plan, steps, runs, rollout, endedAt }) =>
-    plan.name === name && rollout === undefined && isFinished(steps, runs) ? (endedAt ?? []) : [],
+    plan.name === name && rollout === undefined && isFinished(steps, runs) && !isPartial(runs)
+      ? (endedAt ?? [])
+      : [],
   );
   return ends.length === 0 ? undefined : Math.max(...ends);
+}
+
+/** A rehearsal on few that left something out proves little. */
+function isPartial(runs: Execution["runs"]): boolean {
+  return Object.values(runs).some(({ says }) => says?.startsWith("left out: ") === true);
 }

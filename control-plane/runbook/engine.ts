@@ -18,6 +18,7 @@ import { expired, provenAt, succeeded } from "./ending.ts";
 import { EXECUTION, type Execution, ownerOf, withEntry } from "./execution.ts";
 import type { Caller } from "./hooks.ts";
 import { isFinished, isMidTransfer } from "./program.ts";
+import { filed } from "../rehearsals/on-traffic.ts";
 import { Rollouts } from "../rollouts/rolling.ts";
 import { unitsOf } from "../rollouts/suspension.ts";
 import { pause } from "./commands.ts";
@@ -166,7 +167,7 @@ export class Engine {
     const turn = this.#starting.then(begin, begin);
     this.#starting = turn.catch(() => {});
     const execution = await turn;
-    if (execution.rollout === undefined) await this.#suspend(execution);
+    if (execution.rollout === undefined && execution.rehearsal === undefined) await this.#suspend(execution);
     this.wake();
     return execution;
   }
@@ -296,7 +297,7 @@ export class Engine {
     const { plan, endedAt = at } = execution;
     if (plan.expires === undefined) return false;
     if (!this.#timers.isOver(`${execution.id} expiry`, endedAt, plan.expires.after)) return false;
-    await writer.save(expired(execution, at));
+    await writer.save(expired(execution, at, this.#options.sight.snapshot(writer.standing.config)));
     return true;
   }
 
@@ -344,7 +345,8 @@ export class Engine {
       throw new Refused("not-leader", "this control plane does not lead now; try again in a few seconds");
     }
     const before = held.version === 0 ? undefined : held.execution;
-    const puts = [put(next, held.version), ...also];
+    const { standing } = this.#options.desk;
+    const puts = [put(next, held.version), ...also, ...filed(before, next, standing)];
     const events = newsOf(before, next, at);
     const audit = commanded === undefined ? [] : [auditOf(before, next, at, commanded)];
     if (other !== undefined) {

@@ -1,5 +1,5 @@
 /** One run of a list of durable steps: what is stored of it, whole, with every step that it takes. */
-import type { Overlay } from "../../model/overlay.ts";
+import type { Audience, Overlay } from "../../model/overlay.ts";
 import type { Plan } from "../../model/plan.ts";
 import type { Step } from "../../model/plan-step.ts";
 import type { BakeRecord } from "../rollouts/bake-record.ts";
@@ -72,7 +72,20 @@ export interface TimelineEntry {
   readonly step?: string;
   readonly what: string;
   /** Unit → requests per second, and the share of errors, as far as they were known. */
-  readonly figures?: { readonly rps: Readonly<Record<string, number>>; readonly errors: number | null };
+  readonly figures?: {
+    readonly rps: Readonly<Record<string, number>>;
+    readonly errors: number | null;
+    /** Of those on whom a plan is rehearsed, and of everybody beside them. */
+    readonly rehearsed?: Tried;
+  };
+}
+
+/** Shares of failures, 99 % quantiles in milliseconds; null where nothing is known. */
+export interface Tried {
+  readonly requests: number;
+  readonly errors: number | null;
+  readonly p99: number | null;
+  readonly others: { readonly errors: number | null; readonly p99: number | null };
 }
 
 export interface Execution {
@@ -108,6 +121,8 @@ export interface Execution {
   readonly expiresAt?: number;
   /** The transfer that a revert is at. */
   readonly reverting?: Transfer;
+  /** It is a rehearsal: what it lays is for these alone. */
+  readonly rehearsal?: Audience;
   /** Why it was aborted or reverted, and by whom. */
   readonly revertedBy?: string;
   /** Digests of what holds, and of what would hold had it never run. */

@@ -167,7 +167,7 @@ export function checkAlone(
 ): void {
   const own = touched(steps, config);
   for (const other of live) {
-    if (other.id === supersedes || !isActing(other)) continue;
+    if (other.id === supersedes || !isActing(other) || other.rehearsal !== undefined) continue;
     const both = overlap(own, touched(other.steps, config));
     if (both === undefined) continue;
     throw new Refused(

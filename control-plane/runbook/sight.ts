@@ -1,5 +1,5 @@
 /** What conditions are read from: fleet figures, the health that gateways report, and answers of the user's systems. */
-import type { Config } from "../../model/config.ts";
+import type { Config, Trial } from "../../model/config.ts";
 import {
   type Comparison,
   type Evaluation,
@@ -7,12 +7,12 @@ import {
   type Expression,
 } from "../../model/figure-expression.ts";
 import { figureOf, totalOf } from "../figure.ts";
-import type { FleetFigures, Window } from "../fleet-figures.ts";
+import type { FigureFilter, FleetFigures, Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
 import type { Prometheus } from "../prometheus.ts";
 import { Evidence } from "../rollouts/evidence.ts";
 import { Metrics } from "../rollouts/metrics.ts";
-import type { Execution, TimelineEntry } from "./execution.ts";
+import type { Execution, TimelineEntry, Tried } from "./execution.ts";
 
 export interface SightOptions {
   readonly figures: FleetFigures;
@@ -53,7 +53,23 @@ export class Sight {
       const total = totalOf(this.#figures.sum("10s", { unit: name }), false);
       if (total !== null) rps[name] = Math.round(total.rps * 10) / 10;
     }
-    return { rps, errors: totalOf(this.#figures.sum("10s"), true)?.errorShare ?? null };
+    const errors = totalOf(this.#figures.sum("10s"), true)?.errorShare ?? null;
+    return config.trial === undefined
+      ? { rps, errors }
+      : { rps, errors, rehearsed: this.#tried(config.trial) };
+  }
+
+  /** Users of a rehearsal are counted as those of a canary are; its stress traffic is counted apart as ever. */
+  #tried({ audience }: Trial): Tried {
+    const isStress = audience.kind === "stress";
+    const of = (filter: FigureFilter) => totalOf(this.#figures.sum("10s", filter), false);
+    const own = of(isStress ? { traffic: "stress" } : { version: "canary" });
+    const others = of(isStress ? {} : { version: "stable" });
+    const { requests = 0, errorShare: errors = null, p99 = null } = own ?? {};
+    return {
+      ...{ requests, errors, p99 },
+      others: { errors: others?.errorShare ?? null, p99: others?.p99 ?? null },
+    };
   }
 
   #read(
