@@ -85,7 +85,7 @@ const NO_ROUTE: Refusal = { refused: true, cause: "no-route", route: undefined }
 /** Pure. Costs a route look-up, a hash, and one object; twice where other routes are on their way. */
 export function decide(table: Table, health: Health, request: RouteRequest): Decision | Refusal {
   const decision = decideBy(table, health, request);
-  return table.staged === undefined ? decision : decideStaged(table.staged, decision, health, request);
+  return table.staged === undefined ? decision : decideStaged(table, table.staged, decision, health, request);
 }
 
 /**
@@ -93,13 +93,19 @@ export function decide(table: Table, health: Health, request: RouteRequest): Dec
  * that rehearses stands in for users, and is placed as they would be.
  */
 function decideStaged(
+  own: Table,
   { table, shares, seed, run }: StagedTable,
   decision: Decision | Refusal,
   health: Health,
   request: RouteRequest,
 ): Decision | Refusal {
   if (run !== undefined) {
-    return request.run === run ? decideBy(table, health, { ...request, stress: undefined }) : decision;
+    if (request.run !== run) return decision;
+    const next = decideBy(table, health, { ...request, stress: undefined });
+    // What is rehearsed to live elsewhere is nobody's slot there: no guard and no fence is asked about it.
+    return next.refused || next.slot === -1 || homeOf(own, next) === next.home
+      ? next
+      : { ...next, slot: -1, pinned: false };
   }
   if (request.stress !== undefined) return decision;
   const next = decideBy(table, health, request);
@@ -108,6 +114,11 @@ function decideStaged(
   if (placed.refused) return decision;
   const share = shares[placed.home]!;
   return share > 0 && canaryPoint(placed.key ?? request.client, seed) < share ? next : decision;
+}
+
+/** Where everybody finds a user. */
+function homeOf(table: Table, { key, slot }: Decision): number {
+  return table.pins.get(key!) ?? table.slotUnits[slot]!;
 }
 
 function decideBy(table: Table, health: Health, request: RouteRequest): Decision | Refusal {

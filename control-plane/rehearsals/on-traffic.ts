@@ -5,8 +5,10 @@
 import type { Config } from "../../model/config.ts";
 import { type Audience, describeAudience } from "../../model/overlay.ts";
 import { checkPlan } from "../../model/plan-check.ts";
-import { eachStep, type Leaf } from "../../model/plan-step.ts";
+import { trialOf } from "../../model/effective.ts";
+import { type Act, eachStep, type Leaf } from "../../model/plan-step.ts";
 import type { OverlaySet, Standing } from "../draft.ts";
+import { setOf } from "../runbook/act-set.ts";
 import { type Execution, isLive, type TimelineEntry } from "../runbook/execution.ts";
 import { isFinished } from "../runbook/program.ts";
 import type { PutDocument } from "../store/store.ts";
@@ -15,27 +17,30 @@ import { digestOfTouched, REHEARSAL, type Rehearsal } from "./rehearsal.ts";
 /** What a rehearsal lays does not outlive it by more than this (ms), whatever becomes of the control plane. */
 const LONGEST = 2 * 3_600_000;
 
-const DATA = "users' data would have to move with them; the rehearsal in simulation has it";
 /** Step → why it is left out. */
 const LEFT_OUT: Readonly<Partial<Record<Leaf["kind"], string>>> = {
-  evacuate: DATA,
-  move: DATA,
   fence: "writes of everybody would be held",
   unfence: "nothing was fenced",
   undrain: "it would give everybody's units their work back",
   limit: "a limit counts everybody; lay it with mode: dry-run to see what it would refuse",
   hook: "a system of yours could not tell that it is a rehearsal",
 };
+/** Stress traffic has data of its own, in shadow tables; users do not. */
+const MOVES: readonly Leaf["kind"][] = ["move", "evacuate", "pin"];
+const DATA = "users' data would have to move with them; rehearse it on stress traffic, or in simulation";
 
 /** @returns why a rehearsal leaves a step out; undefined: it does not */
 export function leftOut({ rehearsal }: Execution, { kind }: Leaf): string | undefined {
-  const why = rehearsal === undefined ? undefined : LEFT_OUT[kind];
+  if (rehearsal === undefined) return undefined;
+  const why = rehearsal.kind === "users" && MOVES.includes(kind) ? DATA : LEFT_OUT[kind];
   return why === undefined ? undefined : `left out: ${why}`;
 }
 
-/** What a step lays, for the audience alone. */
-export function forAudience(set: OverlaySet, { rehearsal }: Execution): OverlaySet {
-  if (rehearsal === undefined) return set;
+/** What a step lays: of a rehearsal for its audience alone, on what it laid before, and without fences. */
+export function setFor(act: Act, execution: Execution, standing: Standing): OverlaySet {
+  const { rehearsal } = execution;
+  if (rehearsal === undefined) return setOf(act, execution, standing);
+  const set = setOf(act, execution, { ...standing, config: trialOf(standing.config).config });
   return { ...set, lay: set.lay.map((one) => ({ ...one, for: rehearsal, expiresIn: LONGEST })) };
 }
 

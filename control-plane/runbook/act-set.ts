@@ -1,4 +1,4 @@
-/** What an act lays and takes away, beside moves, which go batch by batch. Pure. */
+/** What an act lays and takes away at once. Moves go batch by batch instead, but for those of rehearsals. Pure. */
 import { conflictOf, type OverlayChange } from "../../model/overlay.ts";
 import { type Act, changesOf } from "../../model/plan-step.ts";
 import { slotsOf } from "../../model/slots.ts";
@@ -6,14 +6,8 @@ import type { OverlaySet, Standing } from "../draft.ts";
 import type { Execution } from "./execution.ts";
 import { request } from "./transfers.ts";
 
-type Moving = Extract<Act, { kind: "evacuate" | "move" }>;
-
 /** What an act lays and takes away, given what this execution laid before. */
-export function setOf(
-  act: Exclude<Act, Moving>,
-  execution: Execution,
-  { config, overlays }: Standing,
-): OverlaySet {
+export function setOf(act: Act, execution: Execution, { config, overlays }: Standing): OverlaySet {
   const own = overlays.filter(({ id }) => execution.overlays.includes(id));
   if (act.kind === "undrain") {
     const drains = overlays.filter(

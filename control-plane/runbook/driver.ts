@@ -9,7 +9,6 @@ import { type Act, isAct, type Leaf, type Step } from "../../model/plan-step.ts"
 import { promoted } from "../../model/rollout/promotion.ts";
 import { type Base, decodeBase } from "../base.ts";
 import type { Standing } from "../draft.ts";
-import { setOf } from "./act-set.ts";
 import type { Calls } from "./calls.ts";
 import type { Window } from "../fleet-figures.ts";
 import type { Gateways } from "../publish/gateways.ts";
@@ -18,7 +17,7 @@ import { Refused } from "../refused.ts";
 import { type Execution, type StepRun, type Transfer, withEntry, withRun } from "./execution.ts";
 import { failing, owning } from "./owning.ts";
 import { dueSteps, isMidTransfer } from "./program.ts";
-import { forAudience, leftOut } from "../rehearsals/on-traffic.ts";
+import { leftOut, setFor } from "../rehearsals/on-traffic.ts";
 import type { Progress, Rollouts } from "../rollouts/rolling.ts";
 import { backOf } from "../rollouts/taking-back.ts";
 import type { Sight } from "./sight.ts";
@@ -255,11 +254,12 @@ export class Driver {
   async #act(writer: Writer, leaf: Leaf & Act): Promise<boolean> {
     const { execution, standing } = writer;
     const run = execution.runs[leaf.path];
-    if (leaf.kind === "evacuate" || leaf.kind === "move") return await this.#move(writer, leaf, run);
+    const isMove = leaf.kind === "evacuate" || leaf.kind === "move";
+    if (isMove && execution.rehearsal === undefined) return await this.#move(writer, leaf, run);
     if (run !== undefined && run.revision === undefined && !this.#isOver(execution, leaf, run.since, AGAIN))
       return false;
     if (run?.revision === undefined) {
-      const set = forAudience(setOf(leaf, execution, standing), execution);
+      const set = setFor(leaf, execution, standing);
       if (set.lay.length + set.remove.length === 0)
         return await this.#end(writer, leaf, "done", "nothing to do");
       const before = standing.overlays;

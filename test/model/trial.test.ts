@@ -87,6 +87,19 @@ test("a weight, a pin, a breaker that is held open: each for its audience alone"
   assert.equal(made.breakers, undefined, "nobody's breaker is touched");
 });
 
+test("stress traffic is moved at once, and what it writes elsewhere is nobody's slot", () => {
+  const slots = [{ first: 0, last: 1023 }];
+  const table = tableOf(overlay({ kind: "move", slots, keys: [], unit: "hz" }, RUN));
+  const mark = { stress: "sz", run: "evening-1", method: "POST" };
+  for (const user of USERS.slice(0, 500)) {
+    const moved = get(table, user, mark);
+    const home = get(tableOf(), user, { method: "POST" });
+    assert.equal(unitOf(moved), "hz");
+    assert.equal(moved.slot, unitOf(home) === "hz" ? home.slot : -1);
+    assert.equal(unitOf(get(table, user, { method: "POST" })), unitOf(home));
+  }
+});
+
 test("one rehearsal at a time, on what fits; without it everything is as it was", () => {
   const misfits = (...overlays: readonly Overlay[]): readonly string[] => effective(BASE, overlays).misfits;
   assert.match(misfits(overlay(drain, TENTH), overlay(drain, RUN))[0]!, /another rehearsal is under way/);

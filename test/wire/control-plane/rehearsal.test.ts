@@ -14,7 +14,7 @@ owner: ann
 parameters: { unit: { type: unit, default: sh } }
 steps:
   - { drain: "\${unit}", ramp: 0s }
-  - { move: 0-9, to: hz }
+  - { evacuate: "\${unit}", to: hz }
   - { degrade: hall }
 `;
 
@@ -127,7 +127,7 @@ test("on a share of the users: theirs move, everybody else's stay, and it takes 
     report.steps.map(({ state: is }: { state: string }) => is),
     ["done", "done", "done"],
   );
-  assert.match(report.assumed[0], /left out: users' data would have to move with them/);
+  assert.match(report.assumed[0], /evacuate .*left out: users' data would have to move with them/);
   assert.ok(report.tried.requests > 0, JSON.stringify(report.tried));
   assert.equal(report.tried.errors, 0);
   const { rehearsed } = (await plane.call("GET", "/v1/plans")).body.plans.find(
@@ -167,11 +167,15 @@ test("on stress traffic: it goes where users would go, and users notice nothing"
     15_000,
   );
   assert.deepEqual(await ask(), before);
-  assert.deepEqual(await ask(marked, "POST"), before, "their writes stay where users' would");
+  const writes = await ask(marked, "POST");
+  assert.deepEqual([...writes.keys()].sort(), ["hz", "sz"], "what is evacuated is written elsewhere");
+  assert.deepEqual(writes.get("sz"), before.get("sz"));
+  assert.deepEqual(await ask({}, "POST"), before);
   const { code, out } = await child;
   assert.equal(code, 0, out);
   assert.match(out, /leave, rehearsed by .*: succeeded, then reverted/);
-  assert.match(out, /on the stress traffic of run evening-1; move .*left out: users' data/);
+  assert.match(out, /on the stress traffic of run evening-1/);
+  assert.doesNotMatch(out, /left out/);
   assert.deepEqual([...(await ask(marked)).keys()], ["sz"]);
 });
 
