@@ -361,7 +361,7 @@ export class ControlPlane {
     if (this.#options.monotonic() >= this.#readAgainAt) void this.#read();
     this.#hand("hear");
     this.#peers?.tick().catch((error: Error) => this.#storeFailed(error));
-    this.#roster.stay(this.#gateways.own()).catch((error: Error) => this.#storeFailed(error));
+    this.#roster.look(this.#gateways).catch((error: Error) => this.#storeFailed(error));
     void this.#alerting.look();
     if (this.#leadership.epoch === undefined) return;
     const { log } = this.#options;

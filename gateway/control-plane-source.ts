@@ -24,6 +24,8 @@ export interface ControlPlaneSourceOptions {
   readonly tls: ConnectionFiles;
   /** This gateway's name, unlike any other's in the fleet. */
   readonly name: string;
+  /** This process, unlike any other. */
+  readonly instance: string;
   /** Where the last good snapshot rests. */
   readonly stateDir: string;
   /** Checks what is sent. */
@@ -160,11 +162,11 @@ export class ControlPlaneSource implements Source {
 
   async end(): Promise<void> {
     clearInterval(this.#timer);
-    const hooks = this.#hooks;
+    const [hooks, { instance }] = [this.#hooks, this.#options];
     // One may be under way, without what the threads handed over last.
-    const last = this.#underWay.then(() => (hooks === undefined ? undefined : this.#report(hooks)));
-    const giveUp = new Promise((resolve) => setTimeout(resolve, LAST_WORDS).unref());
-    await Promise.race([last, giveUp]);
+    const report = async (): Promise<void> => (hooks === undefined ? undefined : this.#report(hooks));
+    const last = this.#underWay.then(report).then(() => this.#say("leave", { instance }));
+    await Promise.race([last, new Promise((resolve) => setTimeout(resolve, LAST_WORDS).unref())]);
     this.#connection.stop();
   }
 
@@ -191,6 +193,7 @@ export class ControlPlaneSource implements Source {
     const parser = createParser({ onEvent: (event) => this.#onEvent(event) });
     const { statusCode, body } = await this.#request("GET", "stream", undefined, {
       accept: "text/event-stream",
+      "x-tidegate-instance": this.#options.instance,
       "x-tidegate-sections": [...(this.#current?.sections.keys() ?? [])].join(","),
     });
     if (statusCode !== 200) throw new Error(`${statusCode}: ${(await body.text()).slice(0, 300)}`);

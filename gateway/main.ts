@@ -1,5 +1,5 @@
 /** The gateway process: reads its options, makes the real clock and randomness, and answers signals. */
-import { createPublicKey } from "node:crypto";
+import { createPublicKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { hostname } from "node:os";
@@ -167,6 +167,7 @@ function sourceOf(
       token,
       tls: { ca, cert, key },
       name: nameOf(options),
+      instance: randomUUID(),
       stateDir: options.state,
       key: createPublicKey(readFileSync(options.snapshotKey)),
       clock,

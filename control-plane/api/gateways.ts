@@ -16,6 +16,7 @@ const Params = Type.Object({ gateway: GatewayName });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 /** How often (ms) it is looked whether a stream's token or certificate still holds. */
 const STANDS_EVERY = 1_000;
+const INSTANCE = "^[0-9a-zA-Z-]{1,64}$";
 const strict = { additionalProperties: false };
 
 const AckShape = Type.Object(
@@ -27,6 +28,11 @@ const AckShape = Type.Object(
   },
   strict,
 );
+
+interface StreamHeaders {
+  readonly "x-tidegate-sections"?: string;
+  readonly "x-tidegate-instance"?: string;
+}
 
 export function registerGateways(api: FastifyInstance, plane: Plane): void {
   const { publisher, gateways, roster, desk, intake, relay, stress } = plane;
@@ -46,7 +52,7 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
     },
   );
 
-  api.get<{ Params: { gateway: string }; Headers: { "x-tidegate-sections"?: string } }>(
+  api.get<{ Params: { gateway: string }; Headers: StreamHeaders }>(
     "/v1/gateways/:gateway/stream",
     {
       config: { role: "gateway" },
@@ -57,6 +63,9 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
           "x-tidegate-sections": Type.Optional(
             Type.String({ maxLength: 50_000, description: "digests of the sections that the gateway has" }),
           ),
+          "x-tidegate-instance": Type.Optional(
+            Type.String({ pattern: INSTANCE, description: "of its process: `leave` names it" }),
+          ),
         }),
       },
     },
@@ -64,7 +73,8 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
       const name = request.params.gateway;
       const { raw } = reply;
       // What it is sent is not older than its name in the store.
-      if (await roster.enter(name)) await desk.refresh();
+      const instance = request.headers["x-tidegate-instance"] ?? "";
+      if (await roster.enter(name, instance)) await desk.refresh();
       if (raw.destroyed) return;
       const number = gateways.connected(name);
       if (number === undefined) throw new Refused("too-many", "there are too many gateways");
@@ -85,6 +95,23 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
         stop();
         gateways.disconnected(name, number);
       });
+    },
+  );
+
+  api.post<{ Params: { gateway: string }; Body: { instance: string } }>(
+    "/v1/gateways/:gateway/leave",
+    {
+      config: { role: "gateway" },
+      schema: {
+        summary: "A gateway has answered its last request: nobody waits for it any more",
+        params: Params,
+        body: Type.Object({ instance: Type.String({ pattern: INSTANCE }) }, strict),
+        response: { 204: Type.Null() },
+      },
+    },
+    async ({ params, body }, reply) => {
+      if (await roster.leave(params.gateway, body.instance)) gateways.left(params.gateway);
+      return reply.code(204).send();
     },
   );
 

@@ -109,6 +109,14 @@ export class Gateways {
     this.#tell();
   }
 
+  /** It has ended, and nobody has to wait for it; one that is connected by now is another. */
+  left(name: string): void {
+    if (this.#known.get(name)?.connected === true) return;
+    this.#known.delete(name);
+    this.#streamOf.delete(name);
+    this.#tell();
+  }
+
   acked(name: string, ack: Ack): void {
     const gateway = this.#get(name);
     if (gateway === undefined) return;

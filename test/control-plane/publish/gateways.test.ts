@@ -85,3 +85,33 @@ test("a gateway that was ever let in is on the roster, whoever let it in, until 
   assert.equal(await first.enter("one"), true);
   await store.close();
 });
+
+test("a gateway that ends is taken off the roster by its own process, and by no other", async () => {
+  const at = clocks();
+  const store = new SqliteStore(":memory:", () => at.wall);
+  const [first, second] = [new Roster(store, () => at.wall), new Roster(store, () => at.wall)];
+  await first.enter("one", "a");
+  assert.equal(await second.leave("one", "b"), false);
+  assert.equal(await first.enter("one", "b"), false, "its successor is no stranger");
+  assert.equal(await second.leave("one", "a"), false, "it ends after its successor has its name");
+  assert.deepEqual(await first.names(), ["one"]);
+  at.wall += 2 * HOUR;
+  await first.stay([{ name: "one", connected: true } as Parameters<Roster["stay"]>[0][number]]);
+  assert.equal(await second.leave("one", "b"), true, "whichever control plane it tells");
+  assert.deepEqual(await first.names(), []);
+  assert.equal(await second.leave("one", "b"), false);
+  assert.equal(await first.enter("one", "c"), true);
+  // The other control plane held its stream once, and forgets it.
+  const gateways = new Gateways(() => at.wall);
+  gateways.connected("two");
+  gateways.disconnected("two");
+  gateways.connected("one");
+  gateways.disconnected("one");
+  at.wall += 6_000;
+  await first.look(gateways);
+  assert.deepEqual(
+    gateways.own().map(({ name }) => name),
+    ["one"],
+  );
+  await store.close();
+});
