@@ -23,6 +23,8 @@ interface Overlay {
   readonly since: number;
   readonly expires?: number;
   readonly change: { readonly kind: string; readonly unit?: string };
+  /** A rehearsal's: whom it is for. */
+  readonly for?: object;
 }
 
 interface Laid {
@@ -79,7 +81,9 @@ export function registerOverlays(program: Command): void {
     .action((unit: string, options: Given) =>
       runApi(options, async (api, print) => {
         const { items: overlays } = await allPages<Overlay>(api, "/v1/overlays", "overlays");
-        const found = overlays.find((o) => o.change.kind === "drain" && o.change.unit === unit);
+        const found = overlays.find(
+          (o) => o.for === undefined && o.change.kind === "drain" && o.change.unit === unit,
+        );
         if (found === undefined)
           throw new ApiFailure(`${unit} is not drained; tidegate overlay ls lists what is`);
         await remove(api, print, found.id, options);

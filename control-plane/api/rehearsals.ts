@@ -9,7 +9,7 @@ import { Refused } from "../refused.ts";
 import { digestOfTouched, REHEARSAL, type Rehearsal } from "../rehearsals/rehearsal.ts";
 import { simulate } from "../rehearsals/simulate.ts";
 import type { Audience } from "../../model/overlay.ts";
-import { asRehearsal, isRehearsing } from "../rehearsals/on-traffic.ts";
+import { asRehearsal, checkRehearsable } from "../rehearsals/on-traffic.ts";
 import type { Execution } from "../runbook/execution.ts";
 import { checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
 import type { Store } from "../store/store.ts";
@@ -143,15 +143,10 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
     return told(
       await engine.start(
         (id) => {
-          const other = engine.all.find(isRehearsing);
-          if (other !== undefined) {
-            throw new Refused(
-              "conflict",
-              `${other.id} (plan ${other.plan.name}) is rehearsed on traffic; wait, or revert it`,
-            );
-          }
+          const audience = audienceOf(on, id);
+          checkRehearsable(audience, engine.all);
           const execution = executionOf(id, prepared, request, actor, now(), undefined);
-          return asRehearsal(execution, audienceOf(on, id), lasts);
+          return asRehearsal(execution, audience, lasts);
         },
         (made) => record(told(made)),
       ),

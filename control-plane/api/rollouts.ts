@@ -8,6 +8,7 @@ import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { formatProblem } from "../../model/problem.ts";
 import { encodeBase, MOST_BASE_BYTES } from "../base.ts";
+import { checkNobodyRehearses } from "../rehearsals/on-traffic.ts";
 import {
   checkAloneInUnits,
   outsideRefusals,
@@ -149,6 +150,7 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
         await engine.start(
           (id, live) => {
             checkAloneInUnits(prepared, live);
+            checkNobodyRehearses(engine.all);
             return rolloutExecution(id, prepared, revision.base, body.reason, actor, now());
           },
           (made) => record(told(made)),

@@ -77,10 +77,10 @@ export class Roster {
     const now = this.#now();
     if (Math.abs(now - this.#lookedAt) < LOOK_EVERY) return;
     this.#lookedAt = now;
-    for (const { name, connected } of own) {
-      if (connected) continue;
-      if ((await this.#store.document(GATEWAY, name)) === undefined) gateways.left(name);
-    }
+    const gone = own.filter(({ connected }) => !connected);
+    if (gone.length === 0) return;
+    const names = new Set(await this.names());
+    for (const { name } of gone) if (!names.has(name)) gateways.left(name);
   }
 
   /** Gateways that are here for long do not become strangers. Cheap where nothing is due. @throws Unavailable */

@@ -8,6 +8,7 @@ import { checkPlan } from "../../model/plan-check.ts";
 import { trialOf } from "../../model/effective.ts";
 import { type Act, eachStep, type Leaf } from "../../model/plan-step.ts";
 import type { OverlaySet, Standing } from "../draft.ts";
+import { Refused } from "../refused.ts";
 import { setOf } from "../runbook/act-set.ts";
 import { type Execution, isLive, type TimelineEntry } from "../runbook/execution.ts";
 import { isFinished } from "../runbook/program.ts";
@@ -45,8 +46,33 @@ export function setFor(act: Act, execution: Execution, standing: Standing): Over
 }
 
 /** What it laid lies, or may yet. */
-export function isRehearsing(execution: Execution): boolean {
+function isRehearsing(execution: Execution): boolean {
   return execution.rehearsal !== undefined && (isLive(execution) || execution.overlays.length > 0);
+}
+
+/**
+ * A rehearsal's users are counted as a canary's, so that neither would be told from the other.
+ *
+ * @throws Refused where it cannot begin beside these
+ */
+export function checkRehearsable(audience: Audience, executions: readonly Execution[]): void {
+  const other = executions.find(isRehearsing);
+  if (other !== undefined) {
+    const message = `${other.id} (plan ${other.plan.name}) is rehearsed on traffic; wait, or revert it`;
+    throw new Refused("conflict", message, { execution: other.id });
+  }
+  const rollout = executions.find((one) => one.rollout !== undefined && isLive(one));
+  if (audience.kind === "stress" || rollout === undefined) return;
+  const message = `${rollout.id} (rollout ${rollout.plan.name}) is judged by its users' figures, among which these would be`;
+  throw new Refused("conflict", `${message}; wait, or rehearse on stress traffic`, { execution: rollout.id });
+}
+
+/** @throws Refused where a rollout cannot begin beside a rehearsal */
+export function checkNobodyRehearses(executions: readonly Execution[]): void {
+  const other = executions.find((one) => one.rehearsal?.kind === "users" && isRehearsing(one));
+  if (other === undefined) return;
+  const message = `plan ${other.plan.name} (${other.id}) is rehearsed on users, whose figures the rollout would be judged by`;
+  throw new Refused("conflict", `${message}; wait, or revert it`, { execution: other.id });
 }
 
 /** As it begins: it takes itself back on failure, and so long (ms) after it went through. */

@@ -11,7 +11,7 @@ export function setOf(act: Act, execution: Execution, { config, overlays }: Stan
   const own = overlays.filter(({ id }) => execution.overlays.includes(id));
   if (act.kind === "undrain") {
     const drains = overlays.filter(
-      ({ change }) => change.kind === "drain" && act.units.includes(change.unit),
+      (o) => o.change.kind === "drain" && o.for === undefined && act.units.includes(o.change.unit),
     );
     return { lay: [], remove: drains.map(({ id }) => id) };
   }

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import {
+  asRehearsal,
+  checkNobodyRehearses,
+  checkRehearsable,
+} from "../../control-plane/rehearsals/on-traffic.ts";
 import { digestOfTouched } from "../../control-plane/rehearsals/rehearsal.ts";
 import { simulate } from "../../control-plane/rehearsals/simulate.ts";
+import type { Execution } from "../../control-plane/runbook/execution.ts";
 import type { Caller } from "../../control-plane/runbook/hooks.ts";
 import { prepare } from "../../control-plane/runbook/preparation.ts";
 import type { Violation } from "../../model/safety-check.ts";
@@ -79,4 +85,25 @@ test("its digest changes with the plan and with what it touches, and with nothin
   assert.notEqual(digest(config, { ...prepared.plan, summary: "another" }), rehearsal.digest);
   const routes = config.routes.map((route) => ({ ...route, failover: "none" as const }));
   assert.equal(digest({ ...config, routes }), rehearsal.digest);
+});
+
+test("on traffic: one at a time, and on users not beside a rollout, nor a rollout beside it", async () => {
+  const fleet = new Runbook({ p: "steps: [ { wait: 1h } ]\n" });
+  await fleet.boot();
+  const { id } = await fleet.start("p");
+  const plain = await fleet.execution(id);
+  const users = { kind: "users", share: 0.01, salt: "a" } as const;
+  const stress = { kind: "stress", run: "sr-1" } as const;
+  const rollout = { ...plain, rollout: {} } as Execution;
+  checkRehearsable(users, [plain]);
+  checkNobodyRehearses([plain, asRehearsal(plain, stress, 1_000)]);
+  checkRehearsable(stress, [rollout]);
+  assert.throws(() => checkRehearsable(users, [rollout]), /rollout p\) is judged by its users' figures/);
+  checkRehearsable(users, [{ ...rollout, state: "succeeded" }]);
+  const rehearsed = asRehearsal(plain, users, 1_000);
+  assert.throws(() => checkNobodyRehearses([rehearsed]), /is rehearsed on users/);
+  for (const one of [rehearsed, { ...rehearsed, state: "succeeded", overlays: ["ov-1"] } as Execution]) {
+    assert.throws(() => checkRehearsable(stress, [one]), /is rehearsed on traffic; wait/);
+  }
+  checkRehearsable(users, [{ ...rehearsed, state: "reverted" }]);
 });

@@ -52,6 +52,8 @@ export interface ShownOverlay {
   readonly since: number;
   readonly expires?: number;
   readonly does: string;
+  /** A rehearsal's: whom it is for. */
+  readonly for?: object;
 }
 
 export interface ShownPlan extends Plan {

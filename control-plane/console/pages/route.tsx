@@ -156,7 +156,9 @@ function DegradeButton({ route, hasFallback }: { readonly route: string; readonl
   const isOperator = useMay("operator");
   const { data, reload } = useOverlays();
   const [open, setOpen] = useState(false);
-  const laid = data?.find(({ change }) => change.kind === "degrade" && change.route === route);
+  const laid = data?.find(
+    (one) => one.for === undefined && one.change.kind === "degrade" && one.change.route === route,
+  );
   if (!isOperator || data === undefined || (laid === undefined && !hasFallback)) return null;
   const close = (): void => {
     setOpen(false);

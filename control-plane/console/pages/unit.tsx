@@ -203,7 +203,9 @@ function DrainButton({ unit }: { readonly unit: string }) {
   const { data, reload } = useOverlays();
   const [open, setOpen] = useState(false);
   if (!isOperator || data === undefined) return null;
-  const drain = data.find(({ change }) => change.kind === "drain" && change.unit === unit);
+  const drain = data.find(
+    (one) => one.for === undefined && one.change.kind === "drain" && one.change.unit === unit,
+  );
   const close = (): void => {
     setOpen(false);
     reload();
