@@ -26,6 +26,14 @@ export function registerControlPlane(program: Command): void {
       "--oidc-role-claim <name>",
       "claim that roles come from (default: groups); a path: realm_access.roles",
     )
+    .option(
+      "--oidc-client-id <id>",
+      "as which the console is known there: people sign in from its page. TIDEGATE_OIDC_CLIENT_SECRET, if it has one",
+    )
+    .option(
+      "--oidc-redirect-url <url>",
+      "where browsers come back to, if they do not call this one as it is called",
+    )
     .addOption(
       new Option("--oidc-role <role=value>", "which value of the claim has which role; repeat it").argParser(
         (text: string, before: string[] | undefined) => [...(before ?? []), text],

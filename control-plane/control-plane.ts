@@ -10,6 +10,7 @@ import type { ListenerTls } from "./auth/listener-tls.ts";
 import { type Oidc, openOidc } from "./auth/oidc.ts";
 import type { OidcSettings } from "./auth/oidc-settings.ts";
 import { Sessions } from "./auth/session.ts";
+import { logSignIn, openSignIn } from "./auth/sign-in.ts";
 import { signMark } from "../model/stress-mark.ts";
 import type { Base } from "./base.ts";
 import { BaseReader } from "./base-reader.ts";
@@ -219,11 +220,12 @@ export class ControlPlane {
 
   /** @throws Refused when the first configuration is invalid · Error when the port is taken or the store is gone */
   async start(): Promise<void> {
-    const { store, log, host, port, firstBase, now, monotonic, random, dev, version } = this.#options;
+    const { store, log, host, port, firstBase, now, monotonic, random, dev, tls, version } = this.#options;
     await this.#leadership.start();
     await this.#read();
     if (this.#unread !== undefined) throw new Error(this.#unread);
     if (this.#desk.standing === undefined && firstBase !== undefined) await this.#applyFirst(firstBase);
+    const sealing = { ...this.#options, secure: tls !== undefined };
     this.#api = await buildApi({
       desk: this.#desk,
       reader: this.#reader,
@@ -241,12 +243,12 @@ export class ControlPlane {
       hooks: this.#hooks,
       alerting: this.#alerting,
       violations: (draft, deed) => this.#gate.violations(draft, deed),
-      ...{ now, monotonic, random, dev, version },
+      ...{ now, monotonic, random, dev, tls, version },
       epoch: () => this.#leadership.epoch,
       oidc: this.#oidc,
-      tls: this.#options.tls,
-      sessions: new Sessions({ ...this.#options, secure: this.#options.tls !== undefined }),
+      ...{ sessions: new Sessions(sealing), signIn: openSignIn(this.#options.oidc, sealing) },
       console: this.#options.console,
+      onSignIn: (who) => logSignIn(log, who),
       onError: (error) => log.error({ error: error.stack }, "a defect, caught; please report it"),
     });
     this.#stopWatching = store.onChange(() => this.#changed());

@@ -101,6 +101,7 @@ function wrongFlags(flags: ControlPlaneFlags): string | undefined {
 
 async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<ControlPlane> {
   const oidc = oidcSettings(flags);
+  const clientSecret = process.env.TIDEGATE_OIDC_CLIENT_SECRET;
   const files = tlsFiles(flags);
   const tls = files === undefined ? undefined : new ListenerTls(files, log);
   mkdirSync(flags.data, { recursive: true, mode: 0o700 });
@@ -119,7 +120,7 @@ async function open(flags: ControlPlaneFlags, log: pino.Logger): Promise<Control
     firstBase: await firstBase(flags, store, log),
     dev: flags.dev ?? false,
     shared: place.database !== undefined,
-    oidc: typeof oidc === "string" ? undefined : oidc,
+    oidc: typeof oidc === "object" ? { ...oidc, clientSecret } : undefined,
     tls,
     hooks: { hosts: flags.hookHost ?? [], secret: process.env.TIDEGATE_HOOK_SECRET },
     prometheus: prometheusOf(flags),

@@ -6,6 +6,7 @@ import type { Identity } from "../auth/identity.ts";
 import type { ListenerTls } from "../auth/listener-tls.ts";
 import type { Oidc } from "../auth/oidc.ts";
 import type { Sessions } from "../auth/session.ts";
+import type { SignIn } from "../auth/sign-in.ts";
 import type { BaseReader } from "../base-reader.ts";
 import type { Commands } from "../commands.ts";
 import type { Desk } from "../desk.ts";
@@ -91,9 +92,13 @@ export interface Plane {
   /** Undefined: plain HTTP. */
   readonly tls: ListenerTls | undefined;
   readonly sessions: Sessions;
+  /** Undefined: nobody signs in at an identity provider. */
+  readonly signIn: SignIn | undefined;
   /** Undefined: nobody has built it. */
   readonly console: ConsoleFiles | undefined;
   readonly version: string;
+  /** Who signed in at the identity provider, or why somebody did not. */
+  readonly onSignIn: (who: string | Error) => void;
   /** A defect: what no answer should say. */
   readonly onError: (error: Error) => void;
 }

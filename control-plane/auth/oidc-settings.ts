@@ -8,6 +8,8 @@ export interface OidcFlags {
   readonly oidcRoleClaim?: string;
   /** Each `ROLE=VALUE`. */
   readonly oidcRole?: readonly string[];
+  readonly oidcClientId?: string;
+  readonly oidcRedirectUrl?: string;
 }
 
 export interface OidcSettings {
@@ -17,6 +19,12 @@ export interface OidcSettings {
   readonly roleClaim: string;
   /** Value of the claim → role. */
   readonly roles: ReadonlyMap<string, Role>;
+  /** As which the console is known to the issuer; undefined: nobody signs in there. */
+  readonly clientId: string | undefined;
+  /** Undefined: a public client, which proves itself by PKCE alone. */
+  readonly clientSecret?: string | undefined;
+  /** Undefined: as browsers call this control plane. */
+  readonly redirectUrl: string | undefined;
 }
 
 export const DEFAULT_ROLE_CLAIM = "groups";
@@ -25,10 +33,9 @@ export const DEFAULT_ROLE_CLAIM = "groups";
 export function oidcSettings(flags: OidcFlags): OidcSettings | undefined | string {
   const { oidcIssuer: issuer, oidcAudience: audience, oidcRoleClaim: claim, oidcRole = [] } = flags;
   if (issuer === undefined) {
-    const orphan = audience !== undefined || claim !== undefined || oidcRole.length > 0;
-    return orphan
-      ? "--oidc-audience, --oidc-role-claim and --oidc-role say nothing without --oidc-issuer"
-      : undefined;
+    const others = [audience, claim, flags.oidcClientId, flags.oidcRedirectUrl];
+    const orphan = others.some((one) => one !== undefined) || oidcRole.length > 0;
+    return orphan ? "the other --oidc-… say nothing without --oidc-issuer" : undefined;
   }
   const url = URL.parse(issuer);
   if (url === null || !["https:", "http:"].includes(url.protocol) || url.search !== "" || url.hash !== "") {
@@ -50,8 +57,24 @@ export function oidcSettings(flags: OidcFlags): OidcSettings | undefined | strin
     const wrong = addRole(roles, text);
     if (wrong !== undefined) return wrong;
   }
-  return { issuer, audience, roleClaim: claim ?? DEFAULT_ROLE_CLAIM, roles };
+  const { oidcClientId: clientId, oidcRedirectUrl: redirectUrl } = flags;
+  const wrong = wrongRedirect(clientId, redirectUrl);
+  if (wrong !== undefined) return wrong;
+  return { issuer, audience, roleClaim: claim ?? DEFAULT_ROLE_CLAIM, roles, clientId, redirectUrl };
 }
+
+function wrongRedirect(clientId: string | undefined, redirectUrl: string | undefined): string | undefined {
+  if (clientId === "")
+    return "--oidc-client-id is empty; expected the name that the issuer has for the console";
+  if (redirectUrl === undefined) return undefined;
+  if (clientId === undefined) return "--oidc-redirect-url says nothing without --oidc-client-id";
+  const url = URL.parse(redirectUrl);
+  if (url?.pathname === CALLBACK && url.search === "" && isSafe(url)) return undefined;
+  return `--oidc-redirect-url is ${redirectUrl}; expected https://HOST${CALLBACK}, as it is registered with the issuer`;
+}
+
+/** Path to which the issuer sends browsers back. */
+export const CALLBACK = "/v1/session/callback";
 
 /** Keys may be fetched from there: nobody between can put their own in. */
 export function isSafe(url: URL): boolean {

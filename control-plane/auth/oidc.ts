@@ -50,9 +50,12 @@ export function looksLikeJwt(text: string): boolean {
 export class Oidc {
   readonly #options: OidcOptions;
   readonly #keys: IssuerKeys;
+  readonly #audience: string[];
 
   constructor(options: OidcOptions) {
     this.#options = options;
+    // An ID token that the console was given is for the console.
+    this.#audience = [options.audience, options.clientId].filter((one) => one !== undefined);
     this.#keys = new IssuerKeys(options);
   }
 
@@ -80,12 +83,12 @@ export class Oidc {
   }
 
   async #verify(text: string): Promise<JWTPayload> {
-    const { issuer, audience, now } = this.#options;
+    const { issuer, now } = this.#options;
     try {
       const { payload, protectedHeader } = await jwtVerify(text, (...given) => this.#keys.find(...given), {
         algorithms: ALGORITHMS,
         issuer,
-        audience,
+        audience: this.#audience,
         clockTolerance: TOLERANCE,
         requiredClaims: ["exp", "sub"],
         currentDate: new Date(now()),

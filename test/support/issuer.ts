@@ -1,5 +1,7 @@
 /** An identity provider for tests: real HTTP on loopback, real keys, tokens of every kind. */
+import { createHash } from "node:crypto";
 import http from "node:http";
+import { text } from "node:stream/consumers";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
@@ -30,6 +32,11 @@ export class TestIssuer {
   readonly asked: string[] = [];
   /** In the place of the address of the keys. */
   keysAt: string | undefined;
+  /** Nobody agrees. */
+  denies = false;
+  /** In the ID tokens of those that sign in, over the usual ones. */
+  idClaims: JWTPayload = {};
+  readonly #codes = new Map<string, URLSearchParams>();
   #server: http.Server | undefined;
   #keys: SigningKey[] = [];
   #count = 0;
@@ -97,12 +104,60 @@ export class TestIssuer {
     }
     response.setHeader("content-type", "application/json");
     if (request.url === "/.well-known/openid-configuration") {
-      response.end(JSON.stringify({ issuer: this.url, jwks_uri: this.keysAt ?? `${this.url}/keys` }));
+      response.end(
+        JSON.stringify({
+          issuer: this.url,
+          jwks_uri: this.keysAt ?? `${this.url}/keys`,
+          authorization_endpoint: `${this.url}/authorize`,
+          token_endpoint: `${this.url}/token`,
+          response_types_supported: ["code"],
+          code_challenge_methods_supported: ["S256"],
+          id_token_signing_alg_values_supported: ["RS256", "PS256", "ES256", "EdDSA"],
+        }),
+      );
     } else if (request.url === "/keys") {
       response.end(JSON.stringify({ keys: this.#keys.map((key) => key.jwk) }));
+    } else if (request.url?.startsWith("/authorize?") === true) {
+      this.#authorize(new URL(request.url, this.url).searchParams, response);
+    } else if (request.url === "/token") {
+      void this.#give(request, response);
     } else {
       response.writeHead(404).end();
     }
+  }
+
+  /** Whoever comes is alice, and agrees; or `denies`. */
+  #authorize(asked: URLSearchParams, response: http.ServerResponse): void {
+    const back = new URL(asked.get("redirect_uri")!);
+    back.searchParams.set("state", asked.get("state")!);
+    if (this.denies) back.searchParams.set("error", "access_denied");
+    else {
+      const code = `code-${++this.#count}`;
+      this.#codes.set(code, asked);
+      back.searchParams.set("code", code);
+    }
+    response.writeHead(302, { location: back.href }).end();
+  }
+
+  /** A code is good once, for who began with its challenge. */
+  async #give(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const body = new URLSearchParams(await text(request));
+    const asked = this.#codes.get(body.get("code") ?? "");
+    this.#codes.delete(body.get("code") ?? "");
+    const proof = createHash("sha256")
+      .update(body.get("code_verifier") ?? "")
+      .digest("base64url");
+    const isGood =
+      asked?.get("code_challenge") === proof &&
+      asked.get("redirect_uri") === body.get("redirect_uri") &&
+      asked.get("client_id") === body.get("client_id");
+    if (!isGood) {
+      response.writeHead(400).end('{"error":"invalid_grant"}');
+      return;
+    }
+    const claims = { aud: asked.get("client_id")!, nonce: asked.get("nonce")!, ...this.idClaims };
+    const id = await this.token({ claims });
+    response.end(JSON.stringify({ access_token: "opaque", token_type: "Bearer", id_token: id }));
   }
 }
 

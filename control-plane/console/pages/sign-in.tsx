@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { Problem } from "../data/api.ts";
 import { useConsole } from "../data/console.ts";
+import { useResource } from "../data/resource.ts";
 import { useText } from "../text/text.ts";
 import { Field } from "../ui/fields.tsx";
 import { Switches } from "../ui/switches.tsx";
@@ -12,6 +13,9 @@ export function SignIn({ bare = false }: { readonly bare?: boolean }) {
   const [token, setToken] = useState("");
   const [problem, setProblem] = useState<string | undefined>();
   const [sending, setSending] = useState(false);
+  const { data: ways } = useResource<{ provider: string | null }>("/v1/session/ways");
+  const back = new URLSearchParams(window.location.search).get("sign-in");
+  const refused = text.session.refused[back as keyof typeof text.session.refused];
   const send = async (): Promise<void> => {
     setSending(true);
     setProblem(undefined);
@@ -54,6 +58,7 @@ export function SignIn({ bare = false }: { readonly bare?: boolean }) {
       </button>
     </form>
   );
+  // Somebody else's page comes in between, so what was typed here would be gone: not where a session is over.
   if (bare) return form;
   return (
     <main class="door">
@@ -61,6 +66,18 @@ export function SignIn({ bare = false }: { readonly bare?: boolean }) {
         <h1>
           <Logo /> {text.brand}
         </h1>
+        {ways?.provider != null && (
+          <p>
+            <a class="button primary" href="/v1/session/sign-in">
+              {text.session.provider(ways.provider)}
+            </a>
+          </p>
+        )}
+        {refused !== undefined && problem === undefined && (
+          <div class="refusal" role="alert">
+            {refused}
+          </div>
+        )}
         {form}
       </div>
       <Switches />

@@ -45,6 +45,12 @@ export const en = {
     signIn: "Sign in",
     signOut: "Sign out",
     token: "Token",
+    provider: (host: string) => `Sign in with ${host}`,
+    refused: {
+      failed: "The identity provider did not sign you in. Try again, or use a token.",
+      "no-role": "You have no role here: ask an admin of Tidegate.",
+      away: "The identity provider does not answer. A token of Tidegate’s own works meanwhile.",
+    },
     tokenHint:
       "One of Tidegate's own (tg_…) or of your identity provider. It is kept in a cookie that no script can read.",
     over: "The session is over",

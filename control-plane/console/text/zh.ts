@@ -46,6 +46,12 @@ export const zh: Text = {
     signIn: "登录",
     signOut: "退出",
     token: "令牌",
+    provider: (host) => `用 ${host} 登录`,
+    refused: {
+      failed: "身份提供方没有让您登录。请重试，或使用令牌。",
+      "no-role": "您在这里没有角色：请联系 Tidegate 管理员。",
+      away: "身份提供方没有应答。此时可以使用 Tidegate 自己的令牌。",
+    },
     tokenHint: "Tidegate 自己的令牌（tg_…）或身份提供方签发的令牌。它保存在任何脚本都读不到的 Cookie 里。",
     over: "会话已结束",
     overHint: "您输入的内容还在。请重新登录后继续；期间没有发送任何内容。",

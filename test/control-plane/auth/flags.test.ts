@@ -28,6 +28,14 @@ test("an identity provider is taken whole or not at all", () => {
     [{ ...GOOD, oidcRole: ["gateway=y"] }, /people are not gateways/],
     [{ ...GOOD, oidcRole: ["admin=x", "viewer=x"] }, /gives x two roles, admin and viewer/],
     [{ ...GOOD, oidcRoleClaim: "" }, /claim is empty/],
+    [{ oidcClientId: "console" }, /say nothing without --oidc-issuer/],
+    [{ ...GOOD, oidcClientId: "" }, /client-id is empty/],
+    [{ ...GOOD, oidcRedirectUrl: "https://a/v1/session/callback" }, /says nothing without --oidc-client-id/],
+    [
+      { ...GOOD, oidcClientId: "c", oidcRedirectUrl: "https://a/" },
+      /expected https:\/\/HOST\/v1\/session\/callback/,
+    ],
+    [{ ...GOOD, oidcClientId: "c", oidcRedirectUrl: "http://a/v1/session/callback" }, /expected https/],
   ];
   for (const [flags, words] of wrong) assert.match(String(oidcSettings(flags)), words);
   assert.equal(oidcSettings({}), undefined);
@@ -36,6 +44,8 @@ test("an identity provider is taken whole or not at all", () => {
     issuer: GOOD.oidcIssuer,
     audience: "tidegate",
     roleClaim: "groups",
+    clientId: undefined,
+    redirectUrl: undefined,
     roles: new Map([
       ["CN=platform,OU=admins", "admin"],
       ["sre", "operator"],
