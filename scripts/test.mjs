@@ -1,4 +1,4 @@
-// Runs all tests, in three groups: those that mostly wait for each other run four at a time; those that end processes, freeze
+// Runs all tests, in three groups: those that mostly wait for each other run three at a time; those that end processes, freeze
 // them or count to the request run two at a time; those that put the machine under load run alone.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -25,7 +25,7 @@ const NODE_COMPILE_CACHE = join(import.meta.dirname, "../node_modules/.cache/com
 const env = { NODE_COMPILE_CACHE, ...process.env };
 let failed = false;
 for (const [files, concurrency] of [
-  [beside.sort(), 4],
+  [beside.sort(), 3],
   [careful, 2],
   [load, 1],
 ]) {

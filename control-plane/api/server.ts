@@ -42,6 +42,7 @@ import { registerGateways } from "./gateways.ts";
 import { registerGuards } from "./guards.ts";
 import { registerOverlays } from "./overlays.ts";
 import { registerOverrides } from "./overrides.ts";
+import { lazySchemas } from "./lazy-schemas.ts";
 import { Methods, refuse, refuseConnection } from "./problems.ts";
 import { registerPlans } from "./plans.ts";
 import { registerRollouts } from "./rollouts.ts";
@@ -130,6 +131,7 @@ export async function buildApi(plane: Plane): Promise<FastifyInstance> {
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 300 },
     clientErrorHandler: refuseConnection,
+    schemaController: lazySchemas as never,
     frameworkErrors: (error, _request, reply) => refuse(error, reply, plane.onError),
     ajv: {
       customOptions: { coerceTypes: false, removeAdditional: false, allErrors: false, useDefaults: true },

@@ -24,7 +24,7 @@ export function expired(execution: Execution, at: number, figures: TimelineEntry
     at,
     by: "tidegate",
     what: reverts ? "its time is over: reverting" : ASKS,
-    ...(figures === undefined ? {} : { figures }),
+    figures,
   };
   const reverting: Execution = { ...execution, state: "reverting", revertedBy: "tidegate" };
   return withEntry(reverts ? reverting : { ...execution, says: ASKS }, entry);

@@ -218,11 +218,9 @@ export class Engine {
     const held = this.#book.get(id);
     const changed = await this.#inTurn(held, async () => {
       await this.#settle(held);
-      const entry = {
-        at: this.#options.now(),
-        by: by.name,
-        what: reason === "" ? action : `${action}: ${reason}`,
-      };
+      const { now, sight, desk } = this.#options;
+      const what = reason === "" ? action : `${action}: ${reason}`;
+      const entry = { at: now(), by: by.name, what, figures: sight.moment(desk.standing) };
       const next = withEntry(change(held.execution), entry);
       await this.#write(held, next, also(next), { action: `execution.${action}`, reason, by });
       return next;
@@ -297,7 +295,7 @@ export class Engine {
     const { plan, endedAt = at } = execution;
     if (plan.expires === undefined) return false;
     if (!this.#timers.isOver(`${execution.id} expiry`, endedAt, plan.expires.after)) return false;
-    await writer.save(expired(execution, at, this.#options.sight.snapshot(writer.standing.config)));
+    await writer.save(expired(execution, at, this.#options.sight.moment(writer.standing)));
     return true;
   }
 

@@ -72,12 +72,14 @@ export interface TimelineEntry {
   readonly step?: string;
   readonly what: string;
   /** Unit → requests per second, and the share of errors, as far as they were known. */
-  readonly figures?: {
-    readonly rps: Readonly<Record<string, number>>;
-    readonly errors: number | null;
-    /** Of those on whom a plan is rehearsed, and of everybody beside them. */
-    readonly rehearsed?: Tried;
-  };
+  readonly figures?:
+    | {
+        readonly rps: Readonly<Record<string, number>>;
+        readonly errors: number | null;
+        /** Of those on whom a plan is rehearsed, and of everybody beside them. */
+        readonly rehearsed?: Tried;
+      }
+    | undefined;
 }
 
 /** Shares of failures, 99 % quantiles in milliseconds; null where nothing is known. */

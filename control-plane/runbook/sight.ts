@@ -46,6 +46,11 @@ export class Sight {
     return evaluate(condition, (one) => this.#read(one, window, samples, config, execution));
   }
 
+  /** What a timeline shows of now; undefined where there is no fleet yet. */
+  moment(standing: { readonly config: Config } | undefined): TimelineEntry["figures"] {
+    return standing === undefined ? undefined : this.snapshot(standing.config);
+  }
+
   /** What a timeline shows of a moment. */
   snapshot(config: Config): NonNullable<TimelineEntry["figures"]> {
     const rps: Record<string, number> = {};

@@ -14,7 +14,7 @@ const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goog
 /** Kept of each run; those of docs/console.md were made with `TIDEGATE_PICTURES=docs/images`. */
 const PICTURES = process.env.TIDEGATE_PICTURES ?? join(import.meta.dirname, "../../../.cache/console");
 /** Of one browser action (ms). */
-export const PATIENCE = 8_000;
+export const PATIENCE = 15_000;
 
 /** A unit of the fleet: it answers after a few milliseconds until it is killed. */
 export class SampleUnit {

@@ -9,6 +9,7 @@ import { exportSPKI, importJWK, type CryptoKey } from "jose";
 import { type Answer, startControlPlane, type TestControlPlane } from "../../support/control-plane.ts";
 import { fleetYaml, until } from "../../support/gateway.ts";
 import { AUDIENCE, startIssuer, type TestIssuer } from "../../support/issuer.ts";
+import { WHOLE } from "../../support/whole.ts";
 
 const CLI = new URL("../../../cli/tidegate.mjs", import.meta.url).pathname;
 const FILES = {
@@ -44,7 +45,7 @@ async function refused(plane: TestControlPlane, token: string, status: number, w
   assert.ok(!JSON.stringify(answer.body).includes(token), "an answer repeats the token");
 }
 
-for (const alg of ["RS256", "PS256", "ES256", "EdDSA"]) {
+for (const alg of WHOLE ? ["RS256", "PS256", "ES256", "EdDSA"] : ["RS256", "EdDSA"]) {
   test(`a person signs in with a token under ${alg}, and does what their group may`, async (t) => {
     const { issuer, plane } = await stand(t, [], alg);
     const token = await issuer.token();

@@ -84,7 +84,7 @@ test("on a share of the users: theirs move, everybody else's stay, and it takes 
   const { plane, gateway, ask } = await stand(t);
   const before = await ask();
   const own = before.get("sh")!;
-  const started = await rehearse(plane, { on: "30%", for: "6s" });
+  const started = await rehearse(plane, { on: "30%", for: "10m" });
   assert.equal(started.status, 201, JSON.stringify(started.body));
   const { id } = started.body;
   await until("it went through", state(plane, id), (is) => is === "succeeded", 15_000);
@@ -114,6 +114,14 @@ test("on a share of the users: theirs move, everybody else's stay, and it takes 
   assert.deepEqual(degraded, new Set([...own].filter((user) => !stayed.has(user))), "the same users");
   const second = await rehearse(plane, { on: "10%" });
   assert.equal(second.status, 409, JSON.stringify(second.body));
+  await until(
+    "their figures are here",
+    async () => (await plane.call("GET", "/v1/figures?window=10s&version=canary")).body.total?.requests ?? 0,
+    (requests) => requests > 0,
+    8_000,
+  );
+  const back = await plane.call("POST", `/v1/executions/${id}/revert`, { reason: "seen" });
+  assert.equal(back.status, 200, JSON.stringify(back.body));
   await until("it is taken back", state(plane, id), (is) => is === "reverted", 15_000);
   const { proof } = (await plane.call("GET", `/v1/executions/${id}`)).body;
   assert.equal(proof.effective, proof.without);
