@@ -226,3 +226,20 @@ function commandOf(name: string): string {
   if (found === undefined) throw new Error(MISSING);
   return found;
 }
+
+/** Milliseconds in which the children of a server that was killed notice, and leave its directory. */
+const CHILDREN = 10_000;
+
+/** @throws Error when somebody stays in it */
+export async function unmount(dir: string): Promise<void> {
+  const until = performance.now() + CHILDREN;
+  for (;;) {
+    try {
+      execFileSync("umount", [dir], { stdio: "pipe" });
+      return;
+    } catch (error) {
+      if (performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { PostgresStore } from "../../../control-plane/store/postgres-store.ts";
 import { Unavailable } from "../../../control-plane/store/store.ts";
-import { PASSWORD, startPostgres, type TestPostgres } from "../../support/postgres.ts";
+import { PASSWORD, startPostgres, type TestPostgres, unmount } from "../../support/postgres.ts";
 import { checkChain, nextChange, publication, publishNext } from "./samples.ts";
 
 let server: TestPostgres;
@@ -202,7 +202,7 @@ test("a server whose disk is full refuses, and goes on when there is room", {
   } finally {
     await store?.close();
     await small?.kill();
-    execFileSync("umount", [dir]);
+    await unmount(dir);
     rmSync(dir, { recursive: true });
     rmSync(walDir, { recursive: true });
   }

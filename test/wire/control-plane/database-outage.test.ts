@@ -9,7 +9,7 @@ import { type TestContext, test } from "node:test";
 import { makeKeyPair } from "../../../control-plane/publish/signing-key.ts";
 import { type Answer, startControlPlane, type TestControlPlane } from "../../support/control-plane.ts";
 import { fleetYaml, startGateway, type TestGateway, until } from "../../support/gateway.ts";
-import { startPostgres, type TestPostgres } from "../../support/postgres.ts";
+import { startPostgres, type TestPostgres, unmount } from "../../support/postgres.ts";
 import { Load } from "../failover/load.ts";
 import { upstream } from "../limits/support.ts";
 
@@ -155,7 +155,7 @@ test("a database whose disk is full", { timeout: 90_000 }, async (t) => {
   let postgres: TestPostgres | undefined;
   t.after(async () => {
     await postgres?.kill();
-    execFileSync("umount", [dir]);
+    await unmount(dir);
     rmSync(dir, { recursive: true });
     rmSync(walDir, { recursive: true });
   });
