@@ -14,6 +14,7 @@ const TOOL = join(VENV, "bin", "schemathesis");
 // What fits the schema may still not fit the fleet: a unit that is not there is refused, and has to be.
 // Wrong tokens are answered 429 after ten, which the check of authentication takes for a fault; tokens.test.ts looks at it.
 const CHECKS = ["--checks", "all", "--exclude-checks", "positive_data_acceptance,ignored_auth"];
+const SETTINGS = ["--config-file", join(import.meta.dirname, "schemathesis.toml")];
 // Streams never end.
 const WHAT = ["--exclude-path-regex", "(stream|watch)$"];
 const HOW = ["--max-examples", "60", "--workers", "2", "--request-timeout", "15", "--continue-on-failure"];
@@ -74,7 +75,16 @@ async function run(name, flags) {
     console.log(`test:api: ${name}`);
     const tool = spawn(
       TOOL,
-      ["run", `${url}/openapi.json`, ...CHECKS, ...WHAT, ...HOW, ...who, ...process.argv.slice(2)],
+      [
+        ...SETTINGS,
+        "run",
+        `${url}/openapi.json`,
+        ...CHECKS,
+        ...WHAT,
+        ...HOW,
+        ...who,
+        ...process.argv.slice(2),
+      ],
       {
         cwd: dir,
         stdio: "inherit",

@@ -7,7 +7,7 @@ export const Problem = Type.Object(
   { additionalProperties: true, description: "RFC 9457" },
 );
 
-const CODES = [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503];
+const CODES = [400, 401, 403, 404, 409, 413, 414, 415, 422, 429, 500, 503];
 const refused = { description: "refused", content: { "application/problem+json": { schema: Problem } } };
 
 /** What may come in the place of every answer. */
