@@ -1,6 +1,6 @@
 /** How a gateway reaches its control plane: whom it trusts, and the certificate that it proves itself with. */
 import type { Logger } from "pino";
-import { Agent, type buildConnector } from "undici";
+import { Agent, type buildConnector, type Dispatcher } from "undici";
 import { FileWatch } from "../host/file-watch.ts";
 import { readAuthorities, readKeyPair } from "../host/tls-files.ts";
 
@@ -43,8 +43,23 @@ export class ControlPlaneConnection {
     }
   }
 
-  get agent(): Agent {
-    return this.#agent;
+  /**
+   * @param stop ends it, also while its answer comes
+   * @throws Error also when no answer begins in time: an agent that is closed for a new certificate may forget a request
+   */
+  async request(
+    options: Dispatcher.RequestOptions & { readonly origin: string },
+    stop?: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const { connect, silent } = this.#timeouts;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error("no answer in time")), connect + silent);
+    const signal = stop === undefined ? late.signal : AbortSignal.any([late.signal, stop]);
+    try {
+      return await this.#agent.request({ ...options, signal });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   stop(): void {

@@ -388,13 +388,11 @@ export class ControlPlaneSource implements Source {
   ): Promise<Dispatcher.ResponseData> {
     const { urls, token, name } = this.#options;
     const origin = urls[this.#url % urls.length]!;
-    return this.#connection.agent.request({
-      origin,
-      path: `/v1/gateways/${encodeURIComponent(name)}/${what}`,
-      method,
-      body: body ?? null,
-      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
-      signal: method === "GET" ? this.#stopped.signal : null,
-    });
+    const path = `/v1/gateways/${encodeURIComponent(name)}/${what}`;
+    const proof = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return this.#connection.request(
+      { origin, path, method, body: body ?? null, headers: { ...headers, ...proof } },
+      method === "GET" ? this.#stopped.signal : undefined,
+    );
   }
 }

@@ -122,17 +122,19 @@ export class GuardFeed {
 
   async #listen(heard: () => void): Promise<void> {
     const { urls, token, name } = this.#options;
-    const { statusCode, body } = await this.#connection.agent.request({
-      origin: urls[this.#url % urls.length]!,
-      path: `/v1/guards/${encodeURIComponent(name)}/stream`,
-      method: "GET",
-      headers: {
-        accept: "text/event-stream",
-        ...(this.#current === undefined ? {} : { "x-tidegate-sections": this.#current.digest }),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    const { statusCode, body } = await this.#connection.request(
+      {
+        origin: urls[this.#url % urls.length]!,
+        path: `/v1/guards/${encodeURIComponent(name)}/stream`,
+        method: "GET",
+        headers: {
+          accept: "text/event-stream",
+          ...(this.#current === undefined ? {} : { "x-tidegate-sections": this.#current.digest }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
       },
-      signal: this.#stopped.signal,
-    });
+      this.#stopped.signal,
+    );
     if (statusCode !== 200) throw new Error(`${statusCode}: ${(await body.text()).slice(0, 300)}`);
     this.#said = "";
     const parser = createParser({

@@ -1,5 +1,5 @@
-// Runs all tests, in three groups: those that mostly wait for each other run three at a time; those that end processes, freeze
-// them or count to the request run two at a time; those that put the machine under load run alone.
+// Runs all tests, in three groups: those that mostly wait for each other run three at a time; those that end or freeze
+// units run two at a time; those that count to the request, or put the machine under load, run alone.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
@@ -7,14 +7,10 @@ import { join } from "node:path";
 const LOAD = [
   "test/wire/overload/**/*.test.ts",
   "test/wire/stress/{guardrail,k6-smoke}.test.ts",
-  "test/wire/limits/{exact,fleet-keys}.test.ts",
+  "test/wire/limits/{exact,fleet-keys,fleet-moves,fleet-scope,gateway-scope}.test.ts",
   "test/wire/forwarding/{aborts,large-bodies,streaming,timeouts}.test.ts",
 ];
-const CAREFUL = [
-  "test/wire/failover/**/*.test.ts",
-  "test/wire/forwarding/{fallbacks,limits}.test.ts",
-  "test/wire/limits/{fleet-moves,fleet-scope,gateway-scope}.test.ts",
-];
+const CAREFUL = ["test/wire/failover/**/*.test.ts", "test/wire/forwarding/{fallbacks,limits}.test.ts"];
 
 const filesOf = (patterns) => patterns.flatMap((pattern) => globSync(pattern)).sort();
 const [load, careful] = [filesOf(LOAD), filesOf(CAREFUL)];

@@ -24,8 +24,8 @@ export class ListenerTls {
   readonly #files: ListenerTlsFiles;
   readonly #log: Logger;
   readonly #watch: FileWatch;
-  /** Connections that were let in by their certificate. */
-  readonly #verified = new Set<TLSSocket>();
+  /** Connections that showed a certificate: let in by it, or turned away for as long as they last. */
+  readonly #certified = new Set<TLSSocket>();
   #server: Server | undefined;
   #standing: TlsOptions;
 
@@ -58,9 +58,9 @@ export class ListenerTls {
   attach(server: Server): void {
     this.#server = server;
     server.on("secureConnection", (socket) => {
-      if (!socket.authorized) return;
-      this.#verified.add(socket);
-      socket.once("close", () => this.#verified.delete(socket));
+      if (socket.getPeerX509Certificate() === undefined) return;
+      this.#certified.add(socket);
+      socket.once("close", () => this.#certified.delete(socket));
     });
   }
 
@@ -88,7 +88,7 @@ export class ListenerTls {
       this.#standing = next;
       this.#server?.setSecureContext(next);
       // Whoever the old authority let in has to be let in again; gateways serve on and come back by themselves.
-      if (isOtherCa) for (const socket of this.#verified) socket.destroy();
+      if (isOtherCa) for (const socket of this.#certified) socket.destroy();
       this.#log.info({ newClientCa: isOtherCa }, "certificate reloaded");
     } catch (error) {
       this.#log.error(
