@@ -58,23 +58,36 @@ export async function followed(
   execution: Execution,
   options: Given,
 ): Promise<void> {
-  let now = execution;
-  if (options.wait === true) {
-    const until = performance.now() + Number(options.timeout) * 1000;
-    let said = "";
-    while (!ENDED.has(now.state) && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, POLL));
-      now = await api.call<Execution>("GET", `/v1/executions/${execution.id}`);
-      const line = progressOf(now);
-      if (line !== said) print.progress(line);
-      said = line;
-    }
-  }
+  const now =
+    options.wait === true
+      ? await watched(api, print, execution, ENDED, Number(options.timeout) * 1000)
+      : execution;
   print.say(now, () => executionText(now));
   if (options.wait !== true) return;
   const wanted = new Set(["succeeded", "reverted", "aborted"]);
   if (!wanted.has(now.state))
     throw new ApiFailure(`${now.id} is ${now.state}${now.says === undefined ? "" : `: ${now.says}`}`);
+}
+
+/** Looks until it is in one of these states, for so long (ms) at most. */
+export async function watched(
+  api: ApiClient,
+  print: Printer,
+  execution: Execution,
+  states: ReadonlySet<string>,
+  timeout: number,
+): Promise<Execution> {
+  const until = performance.now() + timeout;
+  let now = execution;
+  let said = "";
+  while (!states.has(now.state) && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, POLL));
+    now = await api.call<Execution>("GET", `/v1/executions/${execution.id}`);
+    const line = progressOf(now);
+    if (line !== said) print.progress(line);
+    said = line;
+  }
+  return now;
 }
 
 export function progressOf({ id, state, steps, runs }: Execution): string {

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { type ApiClient, ApiFailure, type ApiOptions, type Printer, runApi, withApi } from "./api-client.ts";
 import { scaleOf, shareOf } from "./dry-run.ts";
-import { coloured } from "./executions.ts";
+import { coloured, type Execution, watched } from "./executions.ts";
 import { withValues } from "./plans.ts";
 import { moment, paint, table } from "./tables.ts";
 
@@ -87,8 +87,7 @@ Examples:
         if (options.last !== true && options.on !== undefined) {
           const { values, reason } = body;
           const asked = { values, reason, on: options.on, for: options.for };
-          const { id } = await api.call<{ id: string }>("POST", `${path}/rehearse`, asked);
-          await untilBack(api, print, id);
+          await untilBack(api, print, await api.call<Execution>("POST", `${path}/rehearse`, asked));
         }
         const answer =
           options.last === true || options.on !== undefined
@@ -103,32 +102,17 @@ Examples:
     );
 }
 
-/** How often (ms) a rehearsal on traffic is looked at. */
-const POLL = 500;
+/** Of a rehearsal on traffic: it is over, or somebody has to take it back. */
+const OVER = new Set(["reverted", "held", "aborted"]);
+/** Milliseconds: what a rehearsal lays lies no longer either. */
+const LONGEST = 2 * 3_600_000;
 
-/** @throws ApiFailure when it waits for somebody, or was aborted */
-async function untilBack(api: ApiClient, print: Printer, id: string): Promise<void> {
-  let said = "";
-  try {
-    for (;;) {
-      const { state, says, timeline } = await api.call<{
-        state: string;
-        says?: string;
-        timeline: readonly { what: string; step?: string }[];
-      }>("GET", `/v1/executions/${id}`);
-      if (state === "reverted") return;
-      if (state === "held" || state === "aborted") {
-        throw new ApiFailure(`${id} is ${state}: ${says ?? ""}; tidegate plan revert ${id} takes it back`);
-      }
-      const last = timeline.at(-1);
-      const text = `${id} ${state}: ${last?.step === undefined ? "" : `step ${last.step} `}${last?.what ?? ""}`;
-      if (text !== said) print.progress(text);
-      said = text;
-      await new Promise((resolve) => setTimeout(resolve, POLL));
-    }
-  } finally {
-    if (said !== "") print.endProgress();
-  }
+/** @throws ApiFailure when it waits for somebody, was aborted, or is not over after two hours */
+async function untilBack(api: ApiClient, print: Printer, begun: Execution): Promise<void> {
+  const { id, state, says = "" } = await watched(api, print, begun, OVER, LONGEST);
+  print.endProgress();
+  if (state === "reverted") return;
+  throw new ApiFailure(`${id} is ${state}: ${says}; tidegate plan revert ${id} takes it back`);
 }
 
 function triedText({ requests, errors, p99, others }: Tried): string {

@@ -24,7 +24,7 @@ INNER.addSubnet("::ffff:0:0", 96, "ipv6");
 
 export interface Outgoing {
   readonly url: URL;
-  /** JSON. */
+  /** JSON, unless its headers say otherwise. */
   readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Milliseconds, of all of it. */

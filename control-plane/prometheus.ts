@@ -1,7 +1,7 @@
 /** One number of a Prometheus server's, by an instant query (https://prometheus.io/docs/prometheus/latest/querying/api). */
+import { type Incoming, post } from "./outbound.ts";
 
 const TIMEOUT = 5_000;
-const MOST_ANSWER = 64 * 1024;
 
 export interface PrometheusOptions {
   /** Below which `/api/v1/query` stands. */
@@ -22,16 +22,17 @@ export function wrongPrometheus(text: string): string | undefined {
 }
 
 export class Prometheus {
-  readonly #url: string;
+  readonly #url: URL;
   readonly #headers: Readonly<Record<string, string>>;
-
   readonly #timeout: number;
 
   constructor({ url, token, timeout = TIMEOUT }: PrometheusOptions) {
     this.#timeout = timeout;
-    const base = url.href.endsWith("/") ? url.href : `${url.href}/`;
-    this.#url = new URL("api/v1/query", base).href;
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#url = new URL("api/v1/query", url.href.endsWith("/") ? url.href : `${url.href}/`);
+    this.#headers = {
+      "content-type": "application/x-www-form-urlencoded",
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    };
   }
 
   /**
@@ -53,19 +54,9 @@ export class Prometheus {
   }
 
   async #ask(query: string): Promise<unknown> {
-    let response: Response;
-    try {
-      response = await fetch(this.#url, {
-        method: "POST",
-        body: new URLSearchParams({ query, timeout: `${this.#timeout}ms` }),
-        headers: this.#headers,
-        redirect: "error",
-        signal: AbortSignal.timeout(this.#timeout),
-      });
-      return parse(await textOf(response), response.status);
-    } catch (error) {
-      throw reasonOf(error as Error, this.#timeout);
-    }
+    const timeout = this.#timeout;
+    const body = new URLSearchParams({ query, timeout: `${timeout}ms` }).toString();
+    return parse(await post({ url: this.#url, body, headers: this.#headers, timeout }));
   }
 }
 
@@ -82,18 +73,9 @@ function numberOf([, text]: Sample): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
-async function textOf({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.length;
-    if (size > MOST_ANSWER) throw new Error(`it answers with more than ${MOST_ANSWER} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function parse(text: string, status: number): unknown {
+function parse({ status, text }: Incoming): unknown {
+  if (status >= 300 && status < 400)
+    throw new Error(`it answers ${status}: a redirect, which is not followed`);
   try {
     const answer: unknown = JSON.parse(text);
     if (typeof answer === "object" && answer !== null) return answer;
@@ -101,11 +83,4 @@ function parse(text: string, status: number): unknown {
     // What it is instead, its status says.
   }
   throw new Error(`it answers ${status} and no JSON`);
-}
-
-/** `fetch` says the same of everything, and hides why. */
-function reasonOf(error: Error, timeout: number): Error {
-  if (error.name === "TimeoutError") return new Error(`no answer in ${timeout} ms`);
-  const { cause } = error as { cause?: { code?: string; message?: string } };
-  return cause === undefined ? error : new Error(cause.code ?? cause.message ?? error.message);
 }

@@ -27,7 +27,7 @@ export interface Staged {
 /** What a rehearsal lays, for its audience alone. One at a time. */
 export interface Trial {
   readonly audience: Audience;
-  readonly overlays: readonly Pick<Overlay, "id" | "change" | "since">[];
+  readonly overlays: readonly Pick<Overlay, "change" | "since">[];
 }
 
 /** One whole, valid configuration with every default filled in: plain data. */

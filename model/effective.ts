@@ -34,47 +34,55 @@ export function effective(base: Config, overlays: Iterable<Overlay>): Effective 
     else trial.push(overlay);
   }
   if (config.staged !== undefined) config = withStaged(config, overlays);
-  for (const overlay of trial) fit(overlay, () => withTrial(config, overlay));
+  let tried = config;
+  for (const overlay of trial) {
+    fit(overlay, () => {
+      const next = withTrial(config, overlay);
+      tried = layTrial(tried, overlay);
+      return next;
+    });
+  }
   return { config, misfits };
 }
 
-/** What one of a rehearsal adds, where it fits what holds for everybody. */
-function withTrial(config: Config, { id, change, since, for: audience }: Overlay): Config {
-  const before = config.trial;
-  if (config.staged !== undefined) {
+type Laid = Pick<Overlay, "change" | "since">;
+
+/** What one overlay of a rehearsal adds to what is published. */
+function withTrial(config: Config, { change, since, for: audience }: Overlay): Config {
+  const { trial, staged } = config;
+  if (staged !== undefined) {
     throw new Misfit("other routes are on their way; rehearse when their rollout is over");
   }
-  if (before !== undefined && JSON.stringify(before.audience) !== JSON.stringify(audience)) {
+  if (trial !== undefined && JSON.stringify(trial.audience) !== JSON.stringify(audience)) {
     throw new Misfit("another rehearsal is under way");
   }
-  const overlays = [...(before?.overlays ?? []), { id, change, since }];
-  const next: Config = { ...config, trial: { audience: audience!, overlays } };
-  trialOf(next);
-  return next;
+  const overlays = [...(trial?.overlays ?? []), { change, since }];
+  return { ...config, trial: { audience: audience!, overlays } };
 }
 
 /**
- * What the audience of a trial is served. A drain is whole at once: its ramp moves users by degrees, and they are few. A
- * breaker that is held open is a service without a pool there.
+ * What the audience of a trial is served, and the units that are drained for it: whole at once, as a ramp moves users by
+ * degrees, and they are few.
  *
  * @throws never on what `effective` returned
  */
 export function trialOf({ trial, ...rest }: Config): { config: Config; drained: ReadonlySet<string> } {
-  let config: Config = rest;
-  const drained = new Set<string>();
-  for (const overlay of trial?.overlays ?? []) {
-    const { change } = overlay;
-    const laid = lay(config, overlay);
-    if (change.kind === "drain") drained.add(change.unit);
-    else if (change.kind !== "breaker") config = laid;
-    else if (change.state === "open") {
-      config = withService(config, change.service, (service) => {
-        const { [change.unit]: _, ...pools } = service.pools;
-        return { ...service, pools };
-      });
-    }
-  }
-  return { config, drained };
+  const overlays = trial?.overlays ?? [];
+  const drained = overlays.flatMap(({ change }) => (change.kind === "drain" ? [change.unit] : []));
+  return { config: overlays.reduce(layTrial, rest as Config), drained: new Set(drained) };
+}
+
+/** A drain writes nothing that a table reads, and a breaker that is held open is a service without a pool there. */
+function layTrial(config: Config, overlay: Laid): Config {
+  const laid = lay(config, overlay);
+  const { change } = overlay;
+  if (change.kind === "drain") return config;
+  if (change.kind !== "breaker") return laid;
+  if (change.state === "closed") return config;
+  return withService(config, change.service, (service) => {
+    const { [change.unit]: _, ...pools } = service.pools;
+    return { ...service, pools };
+  });
 }
 
 /** What operators do to a route they do to it in either form. */
@@ -96,7 +104,7 @@ function checkRoutes(routes: readonly Route[], { fleet, limits }: Config): void 
   }
 }
 
-function lay(config: Config, { change, since }: Pick<Overlay, "change" | "since">): Config {
+function lay(config: Config, { change, since }: Laid): Config {
   const { fleet } = config;
   switch (change.kind) {
     case "drain": {

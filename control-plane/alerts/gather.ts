@@ -76,9 +76,9 @@ function troubleOf(execution: Execution, now: number): Facts["executions"][numbe
     const why = `${noun} ${plan.name} (${id}) waits for somebody: ${says ?? "it failed"}`;
     return { plan: plan.name, execution: id, is: "execution-held", says: why };
   }
+  if (rollout === undefined || state !== "reverted" || now - endedAt > TOLD_FOR) return undefined;
   const failed = Object.values(runs).find((run) => run.state === "failed");
-  if (rollout === undefined || state !== "reverted" || failed === undefined) return undefined;
-  if (now - endedAt > TOLD_FOR) return undefined;
+  if (failed === undefined) return undefined;
   const why = `rollout ${plan.name} (${id}) was taken back: ${failed.says ?? "it failed"}`;
   return { plan: plan.name, execution: id, is: "rollout-taken-back", says: why };
 }

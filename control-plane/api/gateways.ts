@@ -73,8 +73,7 @@ export function registerGateways(api: FastifyInstance, plane: Plane): void {
       const name = request.params.gateway;
       const { raw } = reply;
       // What it is sent is not older than its name in the store.
-      const instance = request.headers["x-tidegate-instance"] ?? "";
-      if (await roster.enter(name, instance)) await desk.refresh();
+      if (await roster.enter(name, request.headers["x-tidegate-instance"])) await desk.refresh();
       if (raw.destroyed) return;
       const number = gateways.connected(name);
       if (number === undefined) throw new Refused("too-many", "there are too many gateways");

@@ -15,6 +15,7 @@ import { markdownOf } from "../runbook/post-mortem.ts";
 import { checkAlone, checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
 import type { StoredDocument } from "../store/store.ts";
 import { FreshHeaders, freshResponses, isSeen } from "./fresh.ts";
+import { begun } from "./begun.ts";
 import { once } from "./once.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { PlanName, Values } from "./plan-shapes.ts";
@@ -258,18 +259,13 @@ export function registerPlans(api: FastifyInstance, plane: Plane): void {
       const prepared = prepare(request, config, hooks, practice);
       checkRequired(prepared, config, sight);
       const supersede = (one: Execution): Execution => command.supersede(one, now());
-      const told = (made: Execution): CommandAnswer => ({
-        status: 201,
-        headers: { location: `/v1/executions/${made.id}` },
-        body: made,
-      });
-      return told(
+      return begun(
         await engine.start(
           (id, live, superseded) => {
             checkAlone(prepared, config, live, supersedes);
             return executionOf(id, prepared, request, actor, now(), superseded);
           },
-          (made) => record(told(made)),
+          (made) => record(begun(made)),
           supersedes === undefined ? undefined : { id: supersedes, change: supersede },
         ),
       );

@@ -10,9 +10,9 @@ import { digestOfTouched, REHEARSAL, type Rehearsal } from "../rehearsals/rehear
 import { simulate } from "../rehearsals/simulate.ts";
 import type { Audience } from "../../model/overlay.ts";
 import { asRehearsal, checkRehearsable } from "../rehearsals/on-traffic.ts";
-import type { Execution } from "../runbook/execution.ts";
 import { checkRequired, executionOf, prepare } from "../runbook/preparation.ts";
 import type { Store } from "../store/store.ts";
+import { begun } from "./begun.ts";
 import { once, type Record as Recorded } from "./once.ts";
 import { PlanName, Values } from "./plan-shapes.ts";
 import { Anything, CommandHeaders, Duration, durationFrom, Reason, responses } from "./schemas.ts";
@@ -135,12 +135,7 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
     const request = { plan: name, values, reason, supersedes: undefined };
     const prepared = prepare(request, config, hooks);
     checkRequired(prepared, config, sight);
-    const told = (made: Execution): CommandAnswer => ({
-      status: 201,
-      headers: { location: `/v1/executions/${made.id}` },
-      body: made,
-    });
-    return told(
+    return begun(
       await engine.start(
         (id) => {
           const audience = audienceOf(on, id);
@@ -148,7 +143,7 @@ export function registerRehearsals(api: FastifyInstance, plane: Plane): void {
           const execution = executionOf(id, prepared, request, actor, now(), undefined);
           return asRehearsal(execution, audience, lasts);
         },
-        (made) => record(told(made)),
+        (made) => record(begun(made)),
       ),
     );
   };

@@ -3,7 +3,6 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { Rollout } from "../../model/rollout/rollout.ts";
 import { checkRollout } from "../../model/rollout/check.ts";
-import type { CommandAnswer } from "../commands.ts";
 import { needed } from "../draft.ts";
 import { Refused } from "../refused.ts";
 import { formatProblem } from "../../model/problem.ts";
@@ -19,6 +18,7 @@ import {
 import { baseFrom, Files } from "./files.ts";
 import { type ShownRollout, unitViews } from "../rollouts/view.ts";
 import { EXECUTION, type Execution } from "../runbook/execution.ts";
+import { begun } from "./begun.ts";
 import { once } from "./once.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { Anything, CommandHeaders, Reason, responses } from "./schemas.ts";
@@ -141,19 +141,14 @@ export function registerRollouts(api: FastifyInstance, plane: Plane): void {
         const blobs = new Map([[prepared.proposal!.base, encodeBase(proposed.base)]]);
         await desk.write({ epoch: leads, blobs });
       }
-      const told = (made: Execution): CommandAnswer => ({
-        status: 201,
-        headers: { location: `/v1/executions/${made.id}` },
-        body: made,
-      });
-      return told(
+      return begun(
         await engine.start(
           (id, live) => {
             checkAloneInUnits(prepared, live);
             checkNobodyRehearses(engine.all);
             return rolloutExecution(id, prepared, revision.base, body.reason, actor, now());
           },
-          (made) => record(told(made)),
+          (made) => record(begun(made)),
         ),
       );
     }),

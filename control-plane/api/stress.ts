@@ -11,7 +11,7 @@ import {
 import type { CommandAnswer } from "../commands.ts";
 import { Refused } from "../refused.ts";
 import type { StressRun } from "../stress/run.ts";
-import { CLOCKS } from "../stress/runs.ts";
+import { endMarks } from "../stress/marks.ts";
 import { once } from "./once.ts";
 import { NamedPage, type NamedPageQuery, Next, pageOf } from "./pages.ts";
 import { Anything, CommandHeaders, Duration, durationFrom, Name, Reason, responses } from "./schemas.ts";
@@ -295,7 +295,7 @@ function registerMarks(api: FastifyInstance, { desk, commands, mint, now }: Plan
 }
 
 /** A run that is none of the control plane's own: nobody watches it, and it ends where its marks are read. */
-function registerMarkedRuns(api: FastifyInstance, { desk, commands }: Plane): void {
+function registerMarkedRuns(api: FastifyInstance, { desk, commands, epoch }: Plane): void {
   api.post<{ Params: { run: string }; Body: { reason: string } }>(
     "/v1/stress-marks/:run/stop",
     {
@@ -315,16 +315,13 @@ function registerMarkedRuns(api: FastifyInstance, { desk, commands }: Plane): vo
           throw new Refused("bad-request", `${run} is a registered run: POST /v1/stress-runs/${run}/stop`);
         }
         const answer: CommandAnswer = { status: 200, headers: {}, body: { run, stopped: true } };
-        const isTold = desk.standing?.config.gateway.stress?.stopped?.includes(run) === true;
-        const change = { kind: "stress-stop", run } as const;
-        // No mark lasts longer, and clocks of gateways may be behind.
-        const lay = { change, reason, expiresIn: LONGEST_MARK + CLOCKS, supersedes: undefined };
-        if (isTold) await desk.write({ puts: record(answer) });
-        else {
-          await desk.change({ lay: [lay], remove: [] }, `stress run ${run}`, reason, actor, () =>
-            record(answer),
-          );
-        }
+        const owner = `stress run ${run}`;
+        const puts = record(answer);
+        await endMarks(
+          desk,
+          { run, owner, reason, left: undefined, puts, epoch: async () => epoch() },
+          actor,
+        );
         return answer;
       },
     ),

@@ -119,7 +119,7 @@ function rehearsalOf(execution: Execution, config: Config): Rehearsal {
     after: unitsOf(told.findLast(({ figures }) => figures?.rehearsed !== undefined) ?? told.at(-1)),
     ...(tried === undefined ? {} : { tried }),
     assumed: [...eachStep(steps)].flatMap(({ path, title }) =>
-      runs[path]?.says?.startsWith("left out: ") === true ? [`${title}: ${runs[path].says}`] : [],
+      runs[path]?.leftOut === true ? [`${title}: ${runs[path].says}`] : [],
     ),
     digest:
       written === undefined ? "" : digestOfTouched(written, checkPlan(written, config, values).steps, config),

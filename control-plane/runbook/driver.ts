@@ -92,7 +92,7 @@ export class Driver {
   async #drive(writer: Writer, leaf: Leaf): Promise<boolean> {
     const { execution } = writer;
     const unfit = execution.runs[leaf.path] === undefined ? leftOut(execution, leaf) : undefined;
-    if (unfit !== undefined) return await this.#end(writer, leaf, "done", unfit);
+    if (unfit !== undefined) return await this.#end(writer, leaf, "done", unfit, { leftOut: true });
     try {
       if (isAct(leaf)) return await this.#act(writer, leaf);
       return await this.#control(writer, leaf);

@@ -33,7 +33,7 @@ export function expired(execution: Execution, at: number, figures: TimelineEntry
 /** When a plan went through to its end last; undefined: none of these did. */
 export function provenAt(executions: readonly Execution[], name: string): number | undefined {
   const ends = executions.flatMap(({ plan, steps, runs, rollout, endedAt }) =>
-    plan.name === name && rollout === undefined && isFinished(steps, runs) && !isPartial(runs)
+    plan.name === name && rollout === undefined && isFinished(steps, runs) && isWhole(runs)
       ? (endedAt ?? [])
       : [],
   );
@@ -41,6 +41,6 @@ export function provenAt(executions: readonly Execution[], name: string): number
 }
 
 /** A rehearsal on few that left something out proves little. */
-function isPartial(runs: Execution["runs"]): boolean {
-  return Object.values(runs).some(({ says }) => says?.startsWith("left out: ") === true);
+function isWhole(runs: Execution["runs"]): boolean {
+  return Object.values(runs).every(({ leftOut }) => leftOut === undefined);
 }

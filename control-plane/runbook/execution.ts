@@ -62,6 +62,8 @@ export interface StepRun {
   readonly branch?: "then" | "else";
   /** Bakes: what was seen so far. */
   readonly bake?: BakeRecord;
+  /** A rehearsal did not do it: why, `says` says. */
+  readonly leftOut?: true;
   /** Its unit's users were given back to stable when it failed. */
   readonly takenBack?: true;
 }

@@ -15,6 +15,7 @@ import { Refused } from "../refused.ts";
 import type { PutDocument, Store, StoredDocument } from "../store/store.ts";
 import { parseAbortOn } from "./abort-on.ts";
 import { harmOf } from "./guardrail.ts";
+import { endMarks } from "./marks.ts";
 import { madeOf, type RunRequest } from "./registration.ts";
 import {
   auditOf,
@@ -40,8 +41,6 @@ export interface StressRunsOptions {
   readonly epoch: () => number | undefined;
 }
 
-/** Clocks of gateways may be behind (ms). */
-export const CLOCKS = 300_000;
 /** Runs that ended and are kept. */
 const MOST_ENDED = 500;
 /** A runner that was not heard of for so long (ms) is gone. */
@@ -264,19 +263,10 @@ export class StressRuns {
     const { run, version } = held;
     const next: StressRun = { ...run, ...ended, endedAt: at, ...(result === undefined ? {} : { result }) };
     const puts = [putRun(next, version), ...also(next)];
-    const change = { kind: "stress-stop" as const, run: run.id };
-    const lay = { change, reason: ended.says ?? "", expiresIn: Math.max(1_000, run.until - at) + CLOCKS };
-    const isTold = desk.standing?.config.gateway.stress?.stopped?.includes(run.id) === true;
-    if (isTold) await desk.write({ epoch: await this.#leading(), puts });
-    else {
-      await desk.change(
-        { lay: [{ ...lay, supersedes: undefined }], remove: [] },
-        `stress run ${run.id} (${run.owner.name})`,
-        ended.says ?? "",
-        actor,
-        () => puts,
-      );
-    }
+    const owner = `stress run ${run.id} (${run.owner.name})`;
+    const reason = ended.says ?? "";
+    const epoch = (): Promise<number> => this.#leading();
+    await endMarks(desk, { run: run.id, owner, reason, left: run.until - at, puts, epoch }, actor);
     held.run = next;
     held.version++;
     held.doom = undefined;

@@ -102,10 +102,7 @@ export class Stage {
   /** The canary of every unit is what it is said to be, and its rollout begins. @throws Error with the reason why not */
   async release(target: string): Promise<void> {
     const canaries = this.endpoints.filter(({ endpoint }) => endpoint.version === "canary");
-    for (const canary of canaries) {
-      if (target === "bad") await canary.fail();
-      else await canary.restore();
-    }
+    await Promise.all(canaries.map((canary) => (target === "bad" ? canary.fail() : canary.restore())));
     const answer = await fetch(`http://127.0.0.1:${this.plan.controlPort}/v1/rollouts/${ROLLOUT}/start`, {
       method: "POST",
       headers: { "content-type": "application/json" },

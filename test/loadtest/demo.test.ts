@@ -45,18 +45,7 @@ test("a taken port ends with one sentence, before anything was started", async (
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
-  const { out, err, code } = await demo([
-    "--port",
-    String(port),
-    "--admin-port",
-    "0",
-    "--control-port",
-    "0",
-    "--buttons-port",
-    "0",
-    "--unit-ports-from",
-    "0",
-  ]);
+  const { out, err, code } = await demo(FREE.with(1, String(port)));
   server.close();
   assert.equal(code, 1);
   assert.equal(out, "");

@@ -13,7 +13,7 @@ export function SignIn({ bare = false }: { readonly bare?: boolean }) {
   const [token, setToken] = useState("");
   const [problem, setProblem] = useState<string | undefined>();
   const [sending, setSending] = useState(false);
-  const { data: ways } = useResource<{ provider: string | null }>("/v1/session/ways");
+  const { data: ways } = useResource<{ provider: string | null }>(bare ? undefined : "/v1/session/ways");
   const back = new URLSearchParams(window.location.search).get("sign-in");
   const refused = text.session.refused[back as keyof typeof text.session.refused];
   const send = async (): Promise<void> => {

@@ -5,22 +5,9 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { startControlPlane, startFollower, type TestControlPlane } from "../../support/control-plane.ts";
 import { fleetYaml, type TestGateway, until } from "../../support/gateway.ts";
+import { namedUnit } from "../../support/named-unit.ts";
 
 const UNITS = ["hz", "sh", "sz"];
-
-/** Says its own name, on as many addresses as are asked for. */
-async function unit(t: TestContext, name: string): Promise<string> {
-  const server = http.createServer((request, response) => {
-    request.resume();
-    response.end(name);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 const ROUTES = `routes:
   - { name: hall, match: { path: /hall/* }, service: hall, scope: nearest, fallback: { status: 200, file: hall.html },
@@ -38,7 +25,7 @@ interface Stand {
 
 async function stand(t: TestContext): Promise<Stand> {
   const addresses: Record<string, string[]> = {};
-  for (const name of UNITS) addresses[name] = [await unit(t, name), await unit(t, `${name}-2`)];
+  for (const name of UNITS) addresses[name] = [await namedUnit(t, name), await namedUnit(t, `${name}-2`)];
   const fleet = fleetYaml(addresses).replace(/health: .*\n/, "health: none\n");
   const plane = await startControlPlane(t, {
     "fleet.yaml": fleet,
@@ -192,7 +179,7 @@ test("a mirrored share of a route's reads is copied, and nobody but the copy's p
     shadow.close();
   });
   const origin = `http://127.0.0.1:${(shadow.address() as AddressInfo).port}`;
-  const fleet = fleetYaml({ hz: [await unit(t, "hz")] }).replace(/health: .*\n/, "health: none\n");
+  const fleet = fleetYaml({ hz: [await namedUnit(t, "hz")] }).replace(/health: .*\n/, "health: none\n");
   const plane = await startControlPlane(t, {
     "fleet.yaml": `${fleet}  shadow: { health: none, pools: { hz: { stable: [ "${origin}" ] } } }\n`,
     "routes.yaml": ROUTES,
@@ -231,7 +218,7 @@ test("a request that is tried again is copied once", async (t) => {
     return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
   };
   const [ill, shadow] = [await count(503), await count(200)];
-  const fleet = fleetYaml({ hz: [ill.origin, await unit(t, "hz")] }).replace(
+  const fleet = fleetYaml({ hz: [ill.origin, await namedUnit(t, "hz")] }).replace(
     /health: .*\n/,
     "health: none\n",
   );

@@ -1,11 +1,10 @@
 /** Plans rehearsed for real on few: on a share of the users, and on stress traffic that stands in for them. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { startControlPlane, startFollower, type TestControlPlane } from "../../support/control-plane.ts";
 import { fleetYaml, ROUTES, type TestGateway, until } from "../../support/gateway.ts";
+import { namedUnit } from "../../support/named-unit.ts";
 
 const CLI = new URL("../../../cli/tidegate.mjs", import.meta.url).pathname;
 
@@ -25,21 +24,12 @@ interface Stand {
   readonly ask: (headers?: Record<string, string>, method?: string) => Promise<Map<string, Set<string>>>;
 }
 
-async function unit(t: TestContext, name: string): Promise<string> {
-  const server = http.createServer((request, response) => {
-    request.resume();
-    response.end(name);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 async function stand(t: TestContext): Promise<Stand> {
-  const units = { hz: [await unit(t, "hz")], sh: [await unit(t, "sh")], sz: [await unit(t, "sz")] };
+  const units = {
+    hz: [await namedUnit(t, "hz")],
+    sh: [await namedUnit(t, "sh")],
+    sz: [await namedUnit(t, "sz")],
+  };
   const plane = await startControlPlane(t, {
     "fleet.yaml": fleetYaml(units).replace(/health: .*\n/, "health: none\n"),
     "routes.yaml": ROUTES.replace(

@@ -1,24 +1,16 @@
 /** Metrics of rollouts over real sockets: a real Prometheus, and servers that are none. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { type TestContext, test } from "node:test";
 import { Prometheus, wrongPrometheus } from "../../../control-plane/prometheus.ts";
 import { freePort } from "../../../host/port.ts";
 import { startControlPlane, startFollower } from "../../support/control-plane.ts";
 import { ROUTES, until } from "../../support/gateway.ts";
+import { httpServer } from "../forwarding/support.ts";
 import { startPrometheus } from "../../support/prometheus.ts";
 
-async function serve(t: TestContext, listener: RequestListener): Promise<number> {
-  const server = createServer(listener).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
+const serve = async (t: TestContext, listener: RequestListener): Promise<number> =>
+  Number(new URL((await httpServer(t, listener)).url).port);
 
 test("what is no number is said so: no answer, garbage, a refusal, many series, none, a redirect, too much", async (t) => {
   const answers: Record<string, RequestListener> = {
