@@ -109,7 +109,6 @@ export function identify(
     startedAt,
     httpVersion: request.httpVersion,
     stress: stressed?.unit,
-    run: stressed?.run,
     mark: stressed,
   };
 }

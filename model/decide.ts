@@ -6,6 +6,7 @@ import type { KeySource, Version } from "./fleet.ts";
 import { canaryPoint, drainPoint, slotOf } from "./hash.ts";
 import { type HeaderList, headerValue } from "./header-list.ts";
 import { CONTRADICTORY_KEY, keyFrom, type PathParams } from "./partition-key.ts";
+import type { StressMark } from "./stress-mark.ts";
 import type { CompiledRoute, Drains, EndpointPool, StagedTable, Table, UnitPools } from "./table.ts";
 
 /** Live health, one integer per endpoint id; 0 means that it may be used. Shared memory in a gateway. */
@@ -33,8 +34,8 @@ export interface RouteRequest {
   readonly client: string;
   /** The unit that a verified stress mark names: the request is no user's, and goes there or nowhere. */
   readonly stress?: string | undefined;
-  /** Its run. */
-  readonly run?: string | undefined;
+  /** That mark. */
+  readonly mark?: Pick<StressMark, "run"> | undefined;
 }
 
 export type VersionCause = "stable" | "canary-header" | "canary-pin" | "canary-share";
@@ -100,7 +101,7 @@ function decideStaged(
   request: RouteRequest,
 ): Decision | Refusal {
   if (run !== undefined) {
-    if (request.run !== run) return decision;
+    if (request.mark?.run !== run) return decision;
     const next = decideBy(table, health, { ...request, stress: undefined });
     // What is rehearsed to live elsewhere is nobody's slot there: no guard and no fence is asked about it.
     return next.refused || next.slot === -1 || homeOf(own, next) === next.home

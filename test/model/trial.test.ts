@@ -57,11 +57,11 @@ test("a drain moves the reads of its share of the users, and of nobody else; wri
 test("stress traffic of its run is placed as users are, and drained; users and other runs are not", () => {
   const table = tableOf(overlay(drain, RUN));
   const own = USERS.find((user) => unitOf(get(tableOf(), user)) === "sh")!;
-  const mark = { stress: "hz", run: "evening-1" };
+  const mark = { stress: "hz", mark: { run: "evening-1" } };
   assert.notEqual(unitOf(get(table, own, mark)), "sh");
   assert.equal(unitOf(get(table, own, { ...mark, method: "POST" })), "sh", "its key places it, not its mark");
   assert.equal(
-    unitOf(get(table, own, { stress: "hz", run: "evening-2" })),
+    unitOf(get(table, own, { stress: "hz", mark: { run: "evening-2" } })),
     "hz",
     "that one goes to its unit",
   );
@@ -77,7 +77,7 @@ test("a weight, a pin, a breaker that is held open: each for its audience alone"
   assert.equal(get(weight, own).version, "canary");
   const pin = tableOf(overlay({ kind: "pin", key: own, unit: "hz" }, RUN));
   assert.equal(unitOf(get(pin, own)), "sh");
-  assert.equal(unitOf(get(pin, own, { stress: "sz", run: "evening-1" })), "hz");
+  assert.equal(unitOf(get(pin, own, { stress: "sz", mark: { run: "evening-1" } })), "hz");
   const breaker: OverlayChange = { kind: "breaker", service: "hall", unit: "sh", state: "open" };
   const withBreaker = { errors: 0.5, volume: 20, window: 10_000, open: 5_000, probes: 1 } as never;
   const routes = BASE.routes.map((one) => ({ ...one, breaker: withBreaker }));
@@ -90,7 +90,7 @@ test("a weight, a pin, a breaker that is held open: each for its audience alone"
 test("stress traffic is moved at once, and what it writes elsewhere is nobody's slot", () => {
   const slots = [{ first: 0, last: 1023 }];
   const table = tableOf(overlay({ kind: "move", slots, keys: [], unit: "hz" }, RUN));
-  const mark = { stress: "sz", run: "evening-1", method: "POST" };
+  const mark = { stress: "sz", mark: { run: "evening-1" }, method: "POST" };
   for (const user of USERS.slice(0, 500)) {
     const moved = get(table, user, mark);
     const home = get(tableOf(), user, { method: "POST" });
